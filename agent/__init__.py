@@ -1,0 +1,1 @@
+"""The host agent: one per host, it does what the control plane decides."""

@@ -1,0 +1,220 @@
+"""The narrow surface between the agent and what runs machines.
+
+Two drivers ship: `qemu` (microVMs) and `simulated` (no code runs; for tests of everything above it). One conformance
+suite, `tests/agent/drivers/test_conformance.py`, runs against both. A third VMM would be put behind this.
+
+A driver remembers nothing across a restart but what is in its own files: the ledger is the agent's. It is never asked
+to do two things with one sandbox at once; different sandboxes run concurrently.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from agent.machine import Cause, Spec
+
+
+class Isolation(StrEnum):
+    """What stands between a guest and the host."""
+
+    HARDWARE = "hardware"
+    EMULATED = "emulated"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateImage:
+    """A memory image that can be cloned at once."""
+
+    template_name: str
+    vcpus: int
+    memory_mb: int
+    disk_size_mb: int
+    content_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriverFacts:
+    """What a driver can do on this host. `shortcomings` are sentences: what is missing and how to mend it."""
+
+    driver: str
+    isolation: Isolation
+    accelerator: str
+    qemu_version: str
+    images: tuple[TemplateImage, ...] = ()
+    shortcomings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """Enough to prove that a process is ours: a pid alone can be somebody else's by now.
+
+    `start_ticks` is field 22 of `/proc/PID/stat`.
+    """
+
+    pid: int
+    start_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a machine ended without being asked to."""
+
+    cause: Cause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run in a guest. An empty `cwd` is the home directory; `timeout_ms` 0 is none."""
+
+    argv: tuple[str, ...]
+    cwd: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    timeout_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The program runs, under this pid in the guest."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Some of what it printed: at most 32 KiB. `stream` is 1 for stdout and 2 for stderr."""
+
+    stream: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """It ended, and both its outputs are at their end or were cut off by the timeout."""
+
+    exit_code: int
+    signal: int
+    timed_out: bool
+    duration_us: int
+
+
+ExecEvent = Started | Output | Exited
+
+
+class Process(Protocol):
+    """A command in a guest. Iterating gives `Started`, outputs, then `Exited`; `AgentError` if it could not start or
+    the machine went away. Outputs are fetched only as fast as they are read."""
+
+    def __aiter__(self) -> AsyncIterator[ExecEvent]: ...
+
+    async def write(self, data: bytes) -> None:
+        """Gives it input; waits while it does not read. Input to one that ended is dropped."""
+
+    async def close_stdin(self) -> None:
+        """The end of its input."""
+
+    async def close(self) -> None:
+        """Kills its process group if it still runs, and forgets it. May be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A regular file in a guest; `modified_ns` since the epoch."""
+
+    size_bytes: int
+    mode: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileReader:
+    """A file being read: what it is, and its content in chunks of at most 32 KiB."""
+
+    info: FileInfo
+    content: AsyncIterator[bytes]
+
+
+class LiveMachine(Protocol):
+    """A machine that runs."""
+
+    @property
+    def incarnation(self) -> UUID: ...
+
+    @property
+    def process(self) -> ProcessIdentity | None:
+        """For the ledger; None where there is no process (the simulated driver)."""
+
+    async def died(self) -> Death:
+        """Returns when the machine ended without being asked to; any number of callers may wait, at any time."""
+
+    async def ping(self) -> None:
+        """Returns when the guest has answered. Raises: AgentError GUEST_UNRESPONSIVE, MACHINE_GONE."""
+
+    async def exec(self, command: Command) -> Process:
+        """Starts a command; whether it could be started is said by the first event."""
+
+    async def write_file(self, path: str, mode: int, content: AsyncIterator[bytes]) -> int:
+        """Writes a file, which appears under its name only when complete; returns its size in bytes. Missing folders
+        are made. If `content` raises or the call is cancelled, nothing is left of it in the guest."""
+
+    async def read_file(self, path: str, *, offset_bytes: int = 0, limit_bytes: int = 0) -> FileReader:
+        """Opens a regular file. `limit_bytes` 0 is to the end. Raises: AgentError NO_SUCH_FILE, NOT_A_FILE, …"""
+
+
+StageMark = Callable[[str], None]
+"""Called with a stage's name at its end; the caller keeps the times."""
+
+
+class Driver(Protocol):
+    """Runs machines on this host."""
+
+    name: str
+
+    async def open(self) -> None:
+        """Makes ready: directories, probe of the accelerator, images. Called once, before anything else."""
+
+    async def close(self) -> None:
+        """Lets go of everything without ending a machine: they run on, to be adopted."""
+
+    async def facts(self) -> DriverFacts: ...
+
+    async def prepare(self, template_name: str, vcpus: int, memory_mb: int) -> TemplateImage:
+        """Makes sure that a memory image of this template and shape exists, booting the template if it must.
+
+        Concurrent calls for one image make it once. Raises: AgentError UNKNOWN_TEMPLATE, UNSUPPORTED_SHAPE,
+        START_FAILED, DISK_FULL.
+        """
+
+    async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
+        """Makes a sandbox's disk and a machine on it, with its identity set. Stages: `image`, `disk`, `spawn`,
+        `restore`, `guest`. After a failure or a cancellation there is no machine and no file of it.
+        """
+
+    async def pause(self, spec: Spec, machine: LiveMachine, stage: StageMark) -> None:
+        """Saves memory and device state, then ends the machine. Stages: `stop`, `save`, `sync`, `release`.
+
+        Raises: AgentError PAUSE_FAILED or DISK_FULL: the machine runs on; MACHINE_GONE: it does not.
+        Runs to its end once begun: cancelling the caller waits for it.
+        """
+
+    async def resume(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
+        """A machine from the last complete pause. Stages: `verify`, `spawn`, `restore`, `guest`. After a failure what
+        was saved is as it was. Raises: AgentError IMAGE_MISMATCH, START_FAILED."""
+
+    async def is_paused(self, sandbox_id: UUID) -> bool:
+        """Whether a complete pause of this sandbox is there: how a restarted agent learns how far a pause came."""
+
+    async def kill(self, machine: LiveMachine) -> None:
+        """Ends a machine at once and returns when it is gone. Its disk is kept."""
+
+    async def adopt(self, spec: Spec, incarnation: UUID, process: ProcessIdentity) -> LiveMachine | None:
+        """Takes over a machine that an earlier agent started; None if it is gone. Never ends what is not provably ours."""
+
+    async def remove(self, sandbox_id: UUID) -> None:
+        """Removes every file of a sandbox that has no machine. May be repeated."""
+
+    async def leftovers(self) -> frozenset[UUID]:
+        """Sandboxes of which files are there, whatever state they are in."""

@@ -1,0 +1,292 @@
+"""The whole schema on a page. Alembic's migrations make exactly this, and a test compares the two.
+
+Ids are UUIDs of version 7, made by the control plane. TEXT ids exist only where a column points at things of
+several kinds (`audit_log.actor`, `audit_log.resource`). Times are `timestamptz`. MB means MiB.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlmodel import Field, SQLModel
+
+from api.db.types import Xid8
+from api.domain.operation import OperationKind, OperationState
+from api.domain.principal import Role
+from api.domain.sandbox import Cause, Goal, State
+from api.domain.template import TemplateType
+
+
+def _one_of(column: str, values: type[Any]) -> str:
+    return f"{column} IN ({', '.join(repr(str(value.value)) for value in values)})"
+
+
+def _id() -> Any:
+    return Field(sa_column=Column(PgUUID(as_uuid=True), primary_key=True))
+
+
+def _ref(target: str, *, nullable: bool = False, index: bool = False, ondelete: str | None = None) -> Any:
+    column = Column(PgUUID(as_uuid=True), ForeignKey(target, ondelete=ondelete), nullable=nullable, index=index)
+    return Field(default=None if nullable else ..., sa_column=column)
+
+
+def _text(*, nullable: bool = False, default: str | None = None) -> Any:
+    return Field(
+        default=default if default is not None else (None if nullable else ...),
+        sa_column=Column(Text, nullable=nullable, server_default=default),
+    )
+
+
+def _time(*, nullable: bool = False) -> Any:
+    return Field(default=None if nullable else ..., sa_column=Column(DateTime(timezone=True), nullable=nullable))
+
+
+def _bigint(default: int | None = 0) -> Any:
+    server_default = None if default is None else text(str(default))
+    return Field(
+        default=default if default is not None else ..., sa_column=Column(BigInteger, nullable=False, server_default=server_default)
+    )
+
+
+def _json() -> Any:
+    return Field(default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
+
+class Team(SQLModel, table=True):
+    """Who owns sandboxes and templates. The all-zero id is the platform itself."""
+
+    __tablename__ = "teams"
+
+    id: UUID = _id()
+    name: str = _text()
+    created_at: datetime = _time()
+
+
+class User(SQLModel, table=True):
+    """A person."""
+
+    __tablename__ = "users"
+    __table_args__ = (Index("users_email", text("lower(email)"), unique=True),)
+
+    id: UUID = _id()
+    email: str = _text()
+    name: str = _text(default="")
+    is_platform_admin: bool = Field(default=False)
+    created_at: datetime = _time()
+    deactivated_at: datetime | None = _time(nullable=True)
+
+
+class Membership(SQLModel, table=True):
+    """A person in a team."""
+
+    __tablename__ = "memberships"
+    __table_args__ = (
+        UniqueConstraint("team_id", "user_id", name="memberships_team_user"),
+        CheckConstraint(_one_of("role", Role), name="memberships_role"),
+    )
+
+    id: UUID = _id()
+    team_id: UUID = _ref("teams.id", ondelete="CASCADE")
+    user_id: UUID = _ref("users.id", index=True, ondelete="CASCADE")
+    role: str = _text()
+    created_at: datetime = _time()
+
+
+class ApiKey(SQLModel, table=True):
+    """A key `nb_<id>_<secret>`; of the secret only the SHA-256 is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: UUID = _id()
+    team_id: UUID = _ref("teams.id", index=True)
+    name: str = _text()
+    secret_sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    is_platform_admin: bool = Field(default=False)
+    created_at: datetime = _time()
+    last_used_at: datetime | None = _time(nullable=True)
+    expires_at: datetime | None = _time(nullable=True)
+    revoked_at: datetime | None = _time(nullable=True)
+
+
+class Template(SQLModel, table=True):
+    """What sandboxes start from. Which images of it exist is known by the hosts that hold them."""
+
+    __tablename__ = "templates"
+    __table_args__ = (
+        Index("templates_team_name", "team_id", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
+        CheckConstraint(_one_of("type", TemplateType), name="templates_type"),
+    )
+
+    id: UUID = _id()
+    team_id: UUID = _ref("teams.id")
+    name: str = _text()
+    description: str = _text(default="")
+    type: str = _text()
+    disk_size_mb: int
+    vcpus: int | None = Field(default=None)
+    memory_mb: int | None = Field(default=None)
+    created_at: datetime = _time()
+    deleted_at: datetime | None = _time(nullable=True)
+
+
+class Host(SQLModel, table=True):
+    """A computer that runs an agent. All but the address is what the agent last said of itself."""
+
+    __tablename__ = "hosts"
+
+    id: UUID = _id()
+    name: str = _text()
+    address: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    agent_incarnation: str = _text(default="")
+    agent_version: str = _text(default="")
+    driver: str = _text(default="")
+    isolation: str = _text(default="")
+    accelerator: str = _text(default="")
+    qemu_version: str = _text(default="")
+    cpu_count: int = Field(default=0)
+    memory_total_mb: int = _bigint()
+    memory_free_mb: int = _bigint()
+    disk_total_mb: int = _bigint()
+    disk_free_mb: int = _bigint()
+    shortcomings: list[str] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'"))
+    )
+    created_at: datetime = _time()
+    last_seen_at: datetime | None = _time(nullable=True)
+
+
+class Sandbox(SQLModel, table=True):
+    """What a user has. `goal`, `generation`, name, labels and timeout are written by the control plane only;
+    `sequence`, `observed_generation`, `incarnation` and `cause` come from reports of the host; `state` follows `MOVES`."""
+
+    __tablename__ = "sandboxes"
+    __table_args__ = (
+        CheckConstraint(_one_of("state", State), name="sandboxes_state"),
+        CheckConstraint(_one_of("goal", Goal), name="sandboxes_goal"),
+        CheckConstraint(_one_of("cause", Cause), name="sandboxes_cause"),
+        CheckConstraint("vcpus > 0 AND memory_mb > 0 AND disk_size_mb > 0", name="sandboxes_shape"),
+        CheckConstraint("timeout_sec >= 0", name="sandboxes_timeout"),
+        CheckConstraint("(state = 'deleted') = (deleted_at IS NOT NULL)", name="sandboxes_deleted_at"),
+        Index("sandboxes_team", "team_id", "id", postgresql_where=text("state <> 'deleted'")),
+        Index("sandboxes_host", "host_id", postgresql_where=text("state <> 'deleted'")),
+        Index("sandboxes_template", "template_id", postgresql_where=text("state <> 'deleted'")),
+    )
+
+    id: UUID = _id()
+    team_id: UUID = _ref("teams.id")
+    template_id: UUID = _ref("templates.id")
+    host_id: UUID | None = _ref("hosts.id", nullable=True)
+    name: str = _text(default="")
+    labels: dict[str, str] = _json()
+    environment: dict[str, str] = _json()
+    vcpus: int
+    memory_mb: int
+    disk_size_mb: int
+    timeout_sec: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    goal: str = _text()
+    generation: int = _bigint(1)
+    state: str = _text()
+    cause: str = _text()
+    detail: str = _text(default="")
+    sequence: int = _bigint()
+    observed_generation: int = _bigint()
+    incarnation: UUID | None = Field(default=None, sa_column=Column(PgUUID(as_uuid=True), nullable=True))
+    state_deadline_at: datetime | None = _time(nullable=True)
+    last_active_at: datetime | None = _time(nullable=True)
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+    deleted_at: datetime | None = _time(nullable=True)
+
+
+class Operation(SQLModel, table=True):
+    """One accepted command."""
+
+    __tablename__ = "operations"
+    __table_args__ = (
+        Index(
+            "operations_idempotency_key",
+            "team_id",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+        Index("operations_sandbox", "sandbox_id", "id"),
+        Index("operations_unfinished", "id", postgresql_where=text("state = 'running'")),
+        CheckConstraint(_one_of("kind", OperationKind), name="operations_kind"),
+        CheckConstraint(_one_of("state", OperationState), name="operations_state"),
+        CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="operations_finished_at"),
+    )
+
+    id: UUID = _id()
+    team_id: UUID = _ref("teams.id")
+    sandbox_id: UUID = _ref("sandboxes.id")
+    kind: str = _text()
+    state: str = _text()
+    actor: str = _text()
+    generation: int = _bigint(None)
+    idempotency_key: str | None = _text(nullable=True)
+    input_sha256: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    stages: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'"))
+    )
+    error_code: str | None = _text(nullable=True)
+    error_message: str | None = _text(nullable=True)
+    error_retryable: bool = Field(default=False)
+    created_at: datetime = _time()
+    finished_at: datetime | None = _time(nullable=True)
+
+
+class Event(SQLModel, table=True):
+    """One line of the append-only log, written in the transaction of the change.
+
+    `(xid, id)` is the cursor. Readers stay below `pg_snapshot_xmin(pg_current_snapshot())`: ids are taken before
+    commit, so a higher one can be seen before a lower one; below that horizon nothing can still appear.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (Index("events_cursor", "xid", "id"), Index("events_sandbox", "sandbox_id", "id"))
+
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    xid: int = Field(sa_column=Column(Xid8, nullable=False, server_default=text("pg_current_xact_id()")))
+    at: datetime = _time()
+    kind: str = _text()
+    team_id: UUID = _ref("teams.id")
+    sandbox_id: UUID | None = _ref("sandboxes.id", nullable=True)
+    operation_id: UUID | None = _ref("operations.id", nullable=True)
+    actor: str = _text()
+    cause: str | None = _text(nullable=True)
+    before: dict[str, Any] = _json()
+    after: dict[str, Any] = _json()
+
+
+class AuditLog(SQLModel, table=True):
+    """Who did what to what. Append-only; `actor` and `resource` are wire ids of several kinds."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("audit_log_team", "team_id", "id"),)
+
+    id: UUID = _id()
+    at: datetime = _time()
+    team_id: UUID = _ref("teams.id")
+    actor: str = _text()
+    action: str = _text()
+    resource: str = _text()
+    result: str = _text()
+    request_id: str = _text(default="")
+    address: str = _text(default="")
+    detail: dict[str, Any] = _json()

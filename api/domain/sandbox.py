@@ -1,0 +1,130 @@
+"""The lifecycle of a sandbox: its states and the moves between them.
+
+`MOVES` is the only place where the lifecycle is written down. The guards in SQL, the enum in GraphQL,
+`allowedActions` and the diagram in ARCHITECTURE.md derive from it or are tested against it.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class State(StrEnum):
+    """What was last known of a sandbox."""
+
+    PENDING = "pending"
+    """Accepted, not yet given to a host."""
+    STARTING = "starting"
+    """A host is starting its machine."""
+    RUNNING = "running"
+    """Its machine runs and has its identity; commands are accepted."""
+    PAUSING = "pausing"
+    """Its memory is being saved; it still has a machine."""
+    PAUSED = "paused"
+    """Memory and disk are saved, there is no machine."""
+    RESUMING = "resuming"
+    """A machine is being started from what was saved."""
+    SNAPSHOTTING = "snapshotting"
+    """A template is being made of it; it returns to the state that it was in."""
+    STOPPING = "stopping"
+    """Its machine is being ended."""
+    STOPPED = "stopped"
+    """There is no machine and no memory; the disk is kept."""
+    FAILED = "failed"
+    """It never came up; only its history is left."""
+    DELETING = "deleting"
+    """Everything that it has is being removed."""
+    DELETED = "deleted"
+    """Nothing is left but its history."""
+
+
+class Goal(StrEnum):
+    """What the user wants of a sandbox; only the control plane writes it."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    GONE = "gone"
+
+
+class Cause(StrEnum):
+    """Why a sandbox is in its state."""
+
+    USER = "user"
+    IDLE_TIMEOUT = "idle_timeout"
+    AUTO_RESUME = "auto_resume"
+    SHUTDOWN = "shutdown"
+    CRASHED = "crashed"
+    OUT_OF_MEMORY = "out_of_memory"
+    HUNG = "hung"
+    KILLED = "killed"
+    ORPHANED = "orphaned"
+    HOST_LOST = "host_lost"
+    START_FAILED = "start_failed"
+    REPAIRED = "repaired"
+
+
+class Owner(StrEnum):
+    """Who may make a move."""
+
+    API = "api"
+    """A command of a user or of the system, in the transaction that accepts it."""
+    HOST = "host"
+    """A report of a host, or the outcome of the call to it."""
+
+
+class Move(NamedTuple):
+    """One edge of the lifecycle."""
+
+    source: State
+    target: State
+    owner: Owner
+
+
+def _moves(owner: Owner, sources: tuple[State, ...], targets: tuple[State, ...]) -> frozenset[Move]:
+    return frozenset(Move(source, target, owner) for source in sources for target in targets)
+
+
+_S = State
+_UNDELETED = tuple(state for state in State if state not in {State.DELETING, State.DELETED})
+
+MOVES: frozenset[Move] = frozenset().union(
+    _moves(Owner.API, (_S.PENDING,), (_S.STARTING, _S.STOPPING)),
+    _moves(Owner.HOST, (_S.PENDING,), (_S.FAILED,)),
+    _moves(Owner.HOST, (_S.STARTING,), (_S.RUNNING, _S.FAILED, _S.STOPPED)),
+    _moves(Owner.API, (_S.STARTING,), (_S.STOPPING,)),
+    _moves(Owner.API, (_S.RUNNING,), (_S.PAUSING, _S.SNAPSHOTTING, _S.STOPPING)),
+    # the host pauses an idle sandbox, or all of them when it is shut down; its report may come when that is done
+    _moves(Owner.HOST, (_S.RUNNING,), (_S.PAUSING, _S.PAUSED, _S.STOPPED)),
+    _moves(Owner.HOST, (_S.PAUSING,), (_S.PAUSED, _S.RUNNING, _S.STOPPED)),
+    _moves(Owner.API, (_S.PAUSED,), (_S.RESUMING, _S.SNAPSHOTTING)),
+    _moves(Owner.HOST, (_S.RESUMING,), (_S.RUNNING, _S.PAUSED, _S.STOPPED)),
+    _moves(Owner.HOST, (_S.SNAPSHOTTING,), (_S.RUNNING, _S.PAUSED, _S.STOPPED)),
+    _moves(Owner.HOST, (_S.STOPPING,), (_S.STOPPED,)),
+    _moves(Owner.API, (_S.STOPPED,), (_S.STARTING,)),
+    _moves(Owner.API, _UNDELETED, (_S.DELETING,)),
+    _moves(Owner.HOST, (_S.DELETING,), (_S.DELETED,)),
+)
+
+TERMINAL = frozenset({State.DELETED})
+"""States that no move leaves."""
+
+TRANSITIONAL = frozenset(
+    {State.PENDING, State.STARTING, State.PAUSING, State.RESUMING, State.SNAPSHOTTING, State.STOPPING, State.DELETING}
+)
+"""States that end by themselves, within a deadline."""
+
+HOLDS_CAPACITY = frozenset(
+    {State.PENDING, State.STARTING, State.RUNNING, State.PAUSING, State.RESUMING, State.SNAPSHOTTING, State.STOPPING}
+)
+"""States in which a sandbox holds vCPUs and memory of its host."""
+
+ACCEPTS_EXEC = frozenset({State.RUNNING})
+"""States in which commands run and files are read and written."""
+
+LISTED = frozenset(State) - TERMINAL
+"""States of sandboxes that a list shows unless it is asked for others."""
+
+
+def sources(target: State, owner: Owner) -> frozenset[State]:
+    """The states from which this owner may move a sandbox to `target`: the guard of the write that does it."""
+    return frozenset(move.source for move in MOVES if move.target is target and move.owner is owner)
