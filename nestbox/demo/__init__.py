@@ -1,0 +1,1 @@
+"""`make demo`: a GraphQL client walks one sandbox through its whole life and checks every step."""
