@@ -1,7 +1,7 @@
 """A GraphQL client as a user would write one: gql over HTTP for commands, over one WebSocket for what is live."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -32,7 +32,12 @@ class RefusedError(Exception):
 class Client:
     """One platform, as one API key sees it. Made by `connect`; usable until that ends."""
 
-    def __init__(self, session: AsyncClientSession, live: AsyncClientSession, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        session: AsyncClientSession,
+        live: AsyncClientSession,
+        http: httpx.AsyncClient,
+    ) -> None:
         self._session = session
         self._live = live
         self._http = http
@@ -68,17 +73,28 @@ class Client:
 
     async def run(self, sandbox_id: str, *argv: str, timeout_seconds: float = 30) -> Json:
         """Runs a program in a sandbox and returns its `ExecResult`. Raises: RefusedError, also when it fails there."""
-        payload = await self.mutate(documents.EXEC, sandboxId=sandbox_id, argv=list(argv), timeoutSec=timeout_seconds)
+        payload = await self.mutate(
+            documents.EXEC,
+            sandboxId=sandbox_id,
+            argv=list(argv),
+            timeoutSec=timeout_seconds,
+        )
         result: Json = payload["result"]
         if result["exitCode"] != 0:
-            raise RefusedError("EXIT_CODE", f"{argv[0]} exited with {result['exitCode']}: {result['stderr'].strip()}")
+            raise RefusedError(
+                "EXIT_CODE",
+                f"{argv[0]} exited with {result['exitCode']}: {result['stderr'].strip()}",
+            )
         return result
 
     async def download(self, sandbox_id: str, path: str) -> bytes:
         """A file's bytes, streamed over HTTP beside GraphQL. Raises: RefusedError."""
         response = await self._http.get(f"/sandboxes/{sandbox_id}/files", params={"path": path})
         if response.status_code != httpx.codes.OK:
-            raise RefusedError(f"HTTP_{response.status_code}", f"{path} cannot be downloaded: {response.text}")
+            raise RefusedError(
+                f"HTTP_{response.status_code}",
+                f"{path} cannot be downloaded: {response.text}",
+            )
         return response.content
 
 
@@ -93,23 +109,20 @@ async def connect(url: str, key: str) -> AsyncIterator[Client]:
     socket_url = root.copy_with(scheme="wss" if root.scheme == "https" else "ws", path="/graphql")
     http_transport = HTTPXAsyncTransport(str(root.join("/graphql")), headers=headers, timeout=REQUEST_TIMEOUT_SECONDS)
     live_transport = WebsocketsTransport(
-        str(socket_url), subprotocols=["graphql-transport-ws"], init_payload={"authorization": headers["authorization"]}
+        str(socket_url),
+        subprotocols=["graphql-transport-ws"],
+        init_payload={"authorization": headers["authorization"]},
     )
-    commands = GqlClient(transport=http_transport, execute_timeout=REQUEST_TIMEOUT_SECONDS)
-    events = GqlClient(transport=live_transport, execute_timeout=None)
-    async with httpx.AsyncClient(base_url=root, headers=headers, timeout=REQUEST_TIMEOUT_SECONDS) as http:
-        session = await commands.connect_async()
+    async with (
+        httpx.AsyncClient(base_url=root, headers=headers, timeout=REQUEST_TIMEOUT_SECONDS) as http,
+        GqlClient(transport=http_transport, execute_timeout=REQUEST_TIMEOUT_SECONDS) as session,
+        AsyncExitStack() as stack,
+    ):
         try:
-            try:
-                live = await events.connect_async()
-            except (OSError, TransportError) as error:
-                raise RefusedError("UNREACHABLE", f"No WebSocket at {socket_url}: {error!r}.") from error
-            try:
-                yield Client(session, live, http)
-            finally:
-                await events.close_async()
-        finally:
-            await commands.close_async()
+            live = await stack.enter_async_context(GqlClient(transport=live_transport, execute_timeout=None))
+        except (OSError, TransportError) as error:
+            raise RefusedError("UNREACHABLE", f"No WebSocket at {socket_url}: {error!r}.") from error
+        yield Client(session, live, http)
 
 
 def _refusal(error: TransportQueryError) -> RefusedError:

@@ -59,7 +59,10 @@ def _pss_bytes(pid: int) -> int:
         rollup = (_PROC / str(pid) / "smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return next((int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+    return next(
+        (int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:")),
+        0,
+    )
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -85,20 +85,30 @@ class Story:
             try:
                 await self._client.mutate(documents.DELETE, id=self.sandbox_id)
             except RefusedError as error:
-                self._console.print(f"{self.sandbox_id} could not be deleted: {escape(str(error))}", soft_wrap=True)
+                self._console.print(
+                    f"{self.sandbox_id} could not be deleted: {escape(str(error))}",
+                    soft_wrap=True,
+                )
 
     async def _subscribe(self) -> None:
         start = time.perf_counter()
         viewer = (await self._client.query(documents.VIEWER))["viewer"]
         await self._watch.live(deadline_seconds=MESSAGE_DEADLINE_SECONDS)
-        self._step(start, "subscribed", f"as key {viewer['keyName']!r} of team {viewer['teamName']!r}, over WebSocket")
+        self._step(
+            start,
+            "subscribed",
+            f"as key {viewer['keyName']!r} of team {viewer['teamName']!r}, over WebSocket",
+        )
 
     async def _create(self) -> None:
         start = time.perf_counter()
         payload = await self._client.mutate(documents.CREATE, name=self._name, waitSeconds=CREATE_DEADLINE_SECONDS)
         sandbox = payload["sandbox"]
         self.sandbox_id = sandbox["id"]
-        self._expect(sandbox["state"] == "RUNNING", f"The new sandbox is {sandbox['state']}, not RUNNING.")
+        self._expect(
+            sandbox["state"] == "RUNNING",
+            f"The new sandbox is {sandbox['state']}, not RUNNING.",
+        )
         self._step(
             start,
             "created",
@@ -111,26 +121,41 @@ class Story:
         start = time.perf_counter()
         code = "import platform; print(sum(range(1_000_001)), 'by Python', platform.python_version(), 'on', platform.node())"
         printed = (await self._client.run(self.sandbox_id, "python3", "-c", code))["stdout"].strip()
-        self._expect(printed.startswith("500000500000 by Python 3"), f"Python printed {printed!r}.")
+        self._expect(
+            printed.startswith("500000500000 by Python 3"),
+            f"Python printed {printed!r}.",
+        )
         self._step(start, "ran Python", printed)
 
     async def _files(self) -> None:
         start = time.perf_counter()
         path = "/root/notes/hello.txt"
         payload = await self._client.mutate(documents.WRITE_FILE, sandboxId=self.sandbox_id, path=path, text=NOTE)
-        self._step(start, "wrote a file", f"{payload['file']['path']}, {payload['file']['sizeBytes']} bytes")
+        self._step(
+            start,
+            "wrote a file",
+            f"{payload['file']['path']}, {payload['file']['sizeBytes']} bytes",
+        )
         start = time.perf_counter()
         text = (await self._client.mutate(documents.READ_FILE, sandboxId=self.sandbox_id, path=path))["text"]
         self._expect(text == NOTE, f"The file that was written reads {text!r}.")
         self._step(start, "read it", text.strip())
         start = time.perf_counter()
         streamed = await self._client.download(self.sandbox_id, path)
-        self._expect(streamed == NOTE.encode(), f"The file that was written downloads as {streamed!r}.")
+        self._expect(
+            streamed == NOTE.encode(),
+            f"The file that was written downloads as {streamed!r}.",
+        )
         self._step(start, "downloaded it", f"{len(streamed)} bytes, streamed over HTTP")
 
     async def _start_counter(self) -> Count:
         start = time.perf_counter()
-        await self._client.mutate(documents.WRITE_FILE, sandboxId=self.sandbox_id, path="/root/counter.py", text=COUNTER)
+        await self._client.mutate(
+            documents.WRITE_FILE,
+            sandboxId=self.sandbox_id,
+            path="/root/counter.py",
+            text=COUNTER,
+        )
         # a session of its own and no pipes: it is to outlive the command that starts it
         command = "setsid python3 /root/counter.py < /dev/null > /dev/null 2>&1 &"
         await self._client.run(self.sandbox_id, "/bin/sh", "-c", command)
@@ -157,7 +182,10 @@ class Story:
         self._expect(state == "PAUSED", f"The sandbox is {state} after the pause, not PAUSED.")
         self._step(start, "paused", _stages(payload))
         await self._saw(start, mark, "PAUSED")
-        self._is_gone(start, f"{len(processes)} processes, {held_bytes / 1e6:.0f} MB given back to the host")
+        self._is_gone(
+            start,
+            f"{len(processes)} processes, {held_bytes / 1e6:.0f} MB given back to the host",
+        )
         await self._is_refused()
         await asyncio.sleep(PAUSE_SECONDS)
         mark, start = len(self._watch.seen), time.perf_counter()
@@ -183,14 +211,23 @@ class Story:
         awake_seconds = (after.answered_at - before.asked_at) - (paused_until - paused_from)
         most = awake_seconds * COUNTS_PER_SECOND + SLACK_COUNTS
         counted = after.count - before.count
-        self._expect(after.pid == before.pid, f"The counter's pid was {before.pid} and is {after.pid}.")
+        self._expect(
+            after.pid == before.pid,
+            f"The counter's pid was {before.pid} and is {after.pid}.",
+        )
         self._expect(counted >= 0, f"The counter went back from {before.count} to {after.count}.")
-        self._expect(counted <= most, f"The counter counted {counted} while awake for {awake_seconds:.1f} s.")
+        self._expect(
+            counted <= most,
+            f"The counter counted {counted} while awake for {awake_seconds:.1f} s.",
+        )
         async with asyncio.timeout(MESSAGE_DEADLINE_SECONDS):
             later = await self._count()
             while later.count <= after.count:
                 later = await self._count()
-        self._expect(later.pid == before.pid, f"The counter's pid was {before.pid} and is {later.pid}.")
+        self._expect(
+            later.pid == before.pid,
+            f"The counter's pid was {before.pid} and is {later.pid}.",
+        )
         self._step(
             start,
             "counter went on",
@@ -223,7 +260,8 @@ class Story:
             raise StoryError(f"The subscription never saw {state}; it saw {states}.") from None
         for seen in self._watch.seen[mark:]:
             self._expect(
-                self.sandbox_id in {"", seen.sandbox_id}, f"The subscription told of {seen.sandbox_id}, which is another."
+                self.sandbox_id in {"", seen.sandbox_id},
+                f"The subscription told of {seen.sandbox_id}, which is another.",
             )
         self._step(
             start,
@@ -233,7 +271,11 @@ class Story:
 
     def _is_gone(self, start: float, remark: str) -> None:
         if not self._on_this_host:
-            self._step(start, "host", "another computer than this one: its processes were not looked at")
+            self._step(
+                start,
+                "host",
+                "another computer than this one: its processes were not looked at",
+            )
             return
         left = machine_processes(self.sandbox_id)
         self._expect(not left, f"Processes of the sandbox are still there: {left}.")
