@@ -103,7 +103,7 @@ class Cluster:
             handed_over.write_text(password + "\n")
             self.account.give(handed_over, 0o600)
             command = [
-                self.software.initdb,
+                str(self.software.initdb),
                 f"--pgdata={scratch / 'cluster'}",
                 f"--username={ROLE}",
                 f"--pwfile={handed_over}",
@@ -123,14 +123,14 @@ class Cluster:
 
     def _set_password(self) -> None:
         password = _write_secret(self.password_file)
-        command = [self.software.postgres, "--single", "-D", self.data, "postgres"]
+        command = [str(self.software.postgres), "--single", "-D", str(self.data), "postgres"]
         try:
             self._run(command, "setting a new password", statement=f"ALTER ROLE {ROLE} PASSWORD '{password}'\n")
         except BaseException:
             self.password_file.unlink()
             raise
 
-    def _run(self, command: list[str | Path], what: str, statement: str = "") -> None:
+    def _run(self, command: list[str], what: str, statement: str = "") -> None:
         try:
             done = subprocess.run(
                 self.account.command(command),

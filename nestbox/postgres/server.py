@@ -163,12 +163,15 @@ class Postgres:
         quoted = "'" + name.replace("'", "''") + "'"
         # \gexec runs what the query returns, and it returns nothing when the database exists.
         script = (
-            f"SELECT format('CREATE DATABASE %I', {quoted}) "
+            f"SELECT format('CREATE DATABASE %I', {quoted}) "  # noqa: S608 - quoted above
             f"WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {quoted}) \\gexec\n"
         )
         done = subprocess.run(
-            [self._cluster.software.psql, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--username={ROLE}"]
-            + ["--host=127.0.0.1", f"--port={self.port}", "--dbname=postgres", "--no-password"],
+            [
+                str(self._cluster.software.psql),
+                *("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"),
+                *(f"--username={ROLE}", "--host=127.0.0.1", f"--port={self.port}", "--dbname=postgres"),
+            ],
             input=script,
             capture_output=True,
             text=True,
@@ -263,7 +266,7 @@ def _status(data: Path, pid: int) -> str:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except OSError:
         return ""
-    return lines[7].strip() if len(lines) > 7 and lines[0] == str(pid) else ""  # noqa: PLR2004 - the file's layout
+    return lines[7].strip() if len(lines) > 7 and lines[0] == str(pid) else ""
 
 
 def _wait_for_pid(pid: int, seconds: float) -> bool:

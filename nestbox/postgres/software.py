@@ -86,7 +86,7 @@ def _copy(site: Path, target: Path) -> None:
         complete = Path(scratch, "complete")
         complete.mkdir()
         complete.chmod(0o755)
-        for tree in (_PACKAGE, _LIBRARIES):
+        for tree in (Path(_PACKAGE), _LIBRARIES):
             Path(scratch, tree).rename(complete / tree)
         complete.rename(target)
 
