@@ -1,0 +1,122 @@
+"""Rounds: the whole life of a bare machine, then that of a sandbox, so that noise hits both alike."""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.figures import Figure
+from benchmarks.floor import Floor
+from benchmarks.product import Idle, Product, Timed
+
+DIRTY_MEGABYTES = 10.0
+EXECS_PER_ROUND = 3
+
+CREATE_FACTOR, CREATE_EXTRA_MILLISECONDS = 1.5, 30.0
+EXEC_EXTRA_MILLISECONDS = 10.0
+PAUSE_MILLISECONDS = 150.0
+RESUME_FACTOR = 1.5
+NOTICE_MILLISECONDS = 30.0
+IDLE_CPU_PERCENT = 1.0
+IDLE_PSS_MEGABYTES = 70.0
+
+
+@dataclass(slots=True)
+class Samples:
+    """Everything that was measured: by name, in the order of measuring."""
+
+    floor: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    product: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    stages: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    idle: list[Idle] = field(default_factory=list)
+
+    def keep(self, name: str, timed: Timed) -> None:
+        """Keeps a command of the product, and its stages."""
+        self.product[name].append(timed.milliseconds)
+        for stage, milliseconds in timed.stages.items():
+            self.stages[name][stage].append(milliseconds)
+
+
+async def floor_round(floor: Floor, name: str, samples: Samples) -> None:
+    """One life of a bare machine."""
+    start = time.perf_counter()
+    bare = await floor.clone(name)
+    samples.floor["create"].append(_milliseconds(start))
+    await floor.run(bare, "true")
+    for _ in range(EXECS_PER_ROUND):
+        start = time.perf_counter()
+        await floor.run(bare, "true")
+        samples.floor["exec"].append(_milliseconds(start))
+    if (command := _dirtying(floor.dirty_megabytes(bare))) is not None:
+        await floor.run(bare, *command)
+    samples.floor["dirty"].append(floor.dirty_megabytes(bare))
+    start = time.perf_counter()
+    paused = await floor.pause(name, bare)
+    samples.floor["pause"].append(_milliseconds(start) - paused.sync_milliseconds)
+    samples.floor["sync"].append(paused.sync_milliseconds)
+    start = time.perf_counter()
+    bare = await floor.resume(paused)
+    samples.floor["resume"].append(_milliseconds(start))
+    await floor.end(bare)
+
+
+async def product_round(product: Product, samples: Samples) -> None:
+    """One life of a sandbox, ended from outside."""
+    sandbox_id, timed = await product.create()
+    samples.keep("create", timed)
+    await product.run(sandbox_id, "true")
+    for _ in range(EXECS_PER_ROUND):
+        samples.product["exec"].append(await product.run(sandbox_id, "true"))
+    if (command := _dirtying(product.dirty_megabytes(sandbox_id))) is not None:
+        await product.run(sandbox_id, *command)
+    samples.product["dirty"].append(product.dirty_megabytes(sandbox_id))
+    samples.keep("pause", await product.pause(sandbox_id))
+    samples.keep("resume", await product.resume(sandbox_id))
+    samples.product["notice"].append(await product.notice_of_death(sandbox_id))
+    await product.delete(sandbox_id)
+
+
+def figures(samples: Samples) -> list[Figure]:
+    """The figures of all rounds; those of the floor come first and have no goal."""
+    floor, product = samples.floor, samples.product
+    create_goal = CREATE_FACTOR * median(floor["create"]) + CREATE_EXTRA_MILLISECONDS
+    exec_goal = median(floor["exec"]) + EXEC_EXTRA_MILLISECONDS
+    resume_goal = RESUME_FACTOR * median(floor["resume"])
+    return [
+        Figure("floor: clone to first identity reply", "ms", floor["create"]),
+        Figure("floor: exec of true, not the first", "ms", floor["exec"]),
+        Figure("floor: dirty memory at pause", "MB", floor["dirty"]),
+        Figure("floor: pause, without fsync", "ms", floor["pause"]),
+        Figure("floor: fsync of what a pause wrote", "ms", floor["sync"]),
+        Figure("floor: resume to first identity reply", "ms", floor["resume"]),
+        Figure("createSandbox to RUNNING", "ms", product["create"], create_goal),
+        Figure("exec of true, not the first", "ms", product["exec"], exec_goal),
+        Figure("dirty memory at pause", "MB", product["dirty"]),
+        Figure("pauseSandbox to PAUSED, fsync included", "ms", product["pause"], PAUSE_MILLISECONDS),
+        Figure("resumeSandbox to RUNNING", "ms", product["resume"], resume_goal),
+        Figure("end of QEMU to the subscriber's message", "ms", product["notice"], NOTICE_MILLISECONDS),
+        Figure("CPU of an idle sandbox", "% of a core", [idle.cpu_percent for idle in samples.idle], IDLE_CPU_PERCENT),
+        Figure(
+            "memory of an idle sandbox (PSS)", "MB", [idle.pss_megabytes for idle in samples.idle], IDLE_PSS_MEGABYTES
+        ),
+    ]
+
+
+def stage_lines(samples: Samples) -> list[str]:
+    """Where the host's time went, by its own account: a line per command, medians."""
+    return [
+        f"{name}: " + ", ".join(f"{stage} {median(values):.1f}" for stage, values in stages.items()) + " ms"
+        for name, stages in samples.stages.items()
+    ]
+
+
+def _dirtying(dirty_megabytes: float) -> tuple[str, ...] | None:
+    """A command for the guest that brings its dirty memory to about `DIRTY_MEGABYTES`; None if that is reached."""
+    missing_bytes = int((DIRTY_MEGABYTES - dirty_megabytes) * 1e6)
+    if missing_bytes <= 0:
+        return None
+    return ("/bin/sh", "-c", f"head -c {missing_bytes} /dev/urandom > /dev/shm/dirty")
+
+
+def _milliseconds(start: float) -> float:
+    return (time.perf_counter() - start) * 1000
