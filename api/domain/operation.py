@@ -1,6 +1,10 @@
 """Operations: accepted commands, and what became of them."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
 
 
 class OperationKind(StrEnum):
@@ -23,3 +27,29 @@ class OperationState(StrEnum):
 
 FINISHED = frozenset({OperationState.SUCCEEDED, OperationState.FAILED})
 """States that no operation leaves."""
+
+
+class Stage(NamedTuple):
+    """One step of an operation on the host and how long it took, in microseconds."""
+
+    name: str
+    duration_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An accepted command. The `error_*` fields are set when it failed; `error_message` is a sentence for the user."""
+
+    id: UUID
+    team_id: UUID
+    sandbox_id: UUID
+    kind: OperationKind
+    state: OperationState
+    actor: str
+    generation: int
+    stages: tuple[Stage, ...]
+    error_code: str | None
+    error_message: str | None
+    error_retryable: bool
+    created_at: datetime
+    finished_at: datetime | None

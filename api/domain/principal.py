@@ -15,12 +15,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller: an API key, acting for one team."""
+    """An authenticated caller: an API key, called `name`, acting for one team."""
 
     team_id: UUID
     api_key_id: UUID
     name: str
     is_platform_admin: bool
+    team_name: str = ""
 
     @property
     def actor(self) -> str:

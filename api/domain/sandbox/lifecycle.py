@@ -121,6 +121,9 @@ HOLDS_CAPACITY = frozenset(
 ACCEPTS_EXEC = frozenset({State.RUNNING})
 """States in which commands run and files are read and written."""
 
+NEEDS_HOST = frozenset(State) - {State.PENDING, State.FAILED, State.DELETING, State.DELETED}
+"""States that mean nothing to a user while the host does not answer: they are shown as unreachable."""
+
 LISTED = frozenset(State) - TERMINAL
 """States of sandboxes that a list shows unless it is asked for others."""
 

@@ -1,0 +1,34 @@
+"""Machines as hosts report them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from api.domain.operation import Stage
+from api.domain.sandbox import Cause, State
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One entry of a host's inventory. `sequence` grows with every change on that host; `generation` is the newest
+    that the host accepted for this sandbox; `stages` are those of the last command."""
+
+    sandbox_id: UUID
+    incarnation: UUID | None
+    generation: int
+    state: State
+    sequence: int
+    cause: Cause
+    detail: str
+    changed_at: datetime | None
+    last_active_at: datetime | None
+    stages: tuple[Stage, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All machines of a host; `sequence` is the host's when the list was taken."""
+
+    machines: tuple[Machine, ...]
+    sequence: int
+    agent_incarnation: str

@@ -1,0 +1,49 @@
+"""Sandboxes: their lifecycle, the record of one, what may be done with it, and how lists choose among them."""
+
+from api.domain.sandbox.actions import Action, Allowed, allowed_actions, refusal
+from api.domain.sandbox.creation import Creation, CreateSandbox, check_creation
+from api.domain.sandbox.filter import SandboxFilter
+from api.domain.sandbox.lifecycle import (
+    ACCEPTS_EXEC,
+    HOLDS_CAPACITY,
+    LISTED,
+    MOVES,
+    NEEDS_HOST,
+    TERMINAL,
+    TRANSITIONAL,
+    Cause,
+    Goal,
+    Move,
+    Owner,
+    State,
+    sources,
+)
+from api.domain.sandbox.record import UNREACHABLE, Sandbox, ShownState, shown_state
+
+__all__ = [
+    "ACCEPTS_EXEC",
+    "HOLDS_CAPACITY",
+    "LISTED",
+    "MOVES",
+    "NEEDS_HOST",
+    "TERMINAL",
+    "TRANSITIONAL",
+    "UNREACHABLE",
+    "Action",
+    "Allowed",
+    "Cause",
+    "CreateSandbox",
+    "Creation",
+    "Goal",
+    "Move",
+    "Owner",
+    "Sandbox",
+    "SandboxFilter",
+    "ShownState",
+    "State",
+    "allowed_actions",
+    "check_creation",
+    "refusal",
+    "shown_state",
+    "sources",
+]

@@ -1,0 +1,91 @@
+"""What may be done with a sandbox now, and if not, why not."""
+
+from enum import StrEnum
+from typing import NamedTuple, assert_never
+
+from api.domain.sandbox.lifecycle import ACCEPTS_EXEC, Owner, State, sources
+from api.domain.sandbox.record import UNREACHABLE, Sandbox, shown_state
+
+
+class Action(StrEnum):
+    """What a user can ask of a sandbox."""
+
+    EXEC = "exec"
+    WRITE_FILE = "write_file"
+    READ_FILE = "read_file"
+    PING = "ping"
+    PAUSE = "pause"
+    RESUME = "resume"
+    DELETE = "delete"
+
+
+class Allowed(NamedTuple):
+    """Whether an action would be accepted now; `reason` is a sentence when it would not."""
+
+    action: Action
+    allowed: bool
+    reason: str | None
+
+
+_CONDITION = {
+    State.PENDING: "has not been given to a host yet",
+    State.STARTING: "is still starting",
+    State.RUNNING: "is running",
+    State.PAUSING: "is being paused",
+    State.PAUSED: "is paused",
+    State.RESUMING: "is being resumed",
+    State.SNAPSHOTTING: "is being snapshotted",
+    State.STOPPING: "is being stopped",
+    State.STOPPED: "is stopped",
+    State.FAILED: "never came up",
+    State.DELETING: "is being deleted",
+    State.DELETED: "is deleted",
+}
+
+_TARGETS = {Action.PAUSE: State.PAUSING, Action.RESUME: State.RESUMING}
+
+
+def accepted_in(action: Action) -> frozenset[State]:
+    """The states in which an action is accepted; for commands they are the guard of the write that accepts them."""
+    match action:
+        case Action.EXEC | Action.WRITE_FILE | Action.READ_FILE | Action.PING:
+            return ACCEPTS_EXEC
+        case Action.PAUSE | Action.RESUME:
+            return sources(_TARGETS[action], Owner.API)
+        case Action.DELETE:
+            # asking again for what is under way, or done, is not an error
+            return frozenset(State)
+        case _:
+            assert_never(action)
+
+
+def refusal(action: Action, state: State, *, reachable: bool = True) -> str | None:
+    """The sentence that says why an action is not possible in a state; None if it is."""
+    if action is Action.DELETE:
+        return None
+    if state not in accepted_in(action):
+        return f"The sandbox {_CONDITION[state]}.{_hint(action, state)}"
+    if not reachable:
+        return "The sandbox's host does not answer at the moment."
+    return None
+
+
+def _hint(action: Action, state: State) -> str:
+    if state is State.PAUSED and action is not Action.PAUSE:
+        return " Resume it first."
+    if state in {State.STARTING, State.RESUMING} and action is not Action.RESUME:
+        return " Try again when it runs."
+    return ""
+
+
+def allowed_actions(sandbox: Sandbox) -> tuple[Allowed, ...]:
+    """Every action, each with whether it would be accepted now."""
+    reachable = shown_state(sandbox) != UNREACHABLE
+    answers = ((action, refusal(action, sandbox.state, reachable=reachable)) for action in Action)
+    return tuple(
+        # nothing is left to delete, though asking for it is answered kindly
+        Allowed(action, False, "The sandbox is deleted.")
+        if sandbox.state is State.DELETED
+        else Allowed(action, reason is None, reason)
+        for action, reason in answers
+    )
