@@ -21,7 +21,7 @@ DEFAULT_TEMPLATE = "base"
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What sandboxes start from. `vcpus` and `memory_mb` are None where the template does not fix them. MB means MiB."""
+    """What sandboxes start from. `vcpus` and `memory_mb` are None where it does not fix them. MB means MiB."""
 
     id: UUID
     team_id: UUID

@@ -1,7 +1,7 @@
 """Sandboxes: their lifecycle, the record of one, what may be done with it, and how lists choose among them."""
 
 from api.domain.sandbox.actions import Action, Allowed, allowed_actions, refusal
-from api.domain.sandbox.creation import Creation, CreateSandbox, check_creation
+from api.domain.sandbox.creation import CreateSandbox, Creation, check_creation
 from api.domain.sandbox.filter import SandboxFilter
 from api.domain.sandbox.lifecycle import (
     ACCEPTS_EXEC,

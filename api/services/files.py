@@ -1,0 +1,47 @@
+"""Files of sandboxes."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from api.domain.file import MODE_DEFAULT, FileInfo
+from api.domain.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class FileDownload:
+    """A file being read. `content` must be read to its end or closed (`aclose`)."""
+
+    info: FileInfo
+    content: AsyncIterator[bytes]
+
+
+class Files:
+    """Files are streamed: no more than a few chunks of one are ever held."""
+
+    async def write(
+        self,
+        principal: Principal,
+        sandbox_id: UUID,
+        path: str,
+        content: AsyncIterator[bytes],
+        *,
+        mode: int = MODE_DEFAULT,
+    ) -> int:
+        """Writes a file and returns its size in bytes. It appears only when complete: if `content` raises or the call
+        is cancelled, nothing of it is left.
+
+        Raises:
+            Invalid: path or mode. NotFound: no such sandbox. Conflict: it does not run. NoCapacity: its disk is full.
+            Forbidden: the guest does not permit it. Unavailable: its host does not answer.
+        """
+        raise NotImplementedError
+
+    async def open(self, principal: Principal, sandbox_id: UUID, path: str, *, limit_bytes: int = 0) -> FileDownload:
+        """Opens a regular file; `limit_bytes` 0 is all of it.
+
+        Raises:
+            Invalid: the path, or it is no regular file. NotFound: no such sandbox or file (`NO_SUCH_FILE`).
+            Conflict, Forbidden, Unavailable: as `write`.
+        """
+        raise NotImplementedError
