@@ -68,6 +68,8 @@ class Client:
                 yield next(iter(dict(data).values()))
         except TransportQueryError as error:
             raise _refusal(error) from error
+        except TransportError as error:
+            raise RefusedError("UNREACHABLE", f"The subscription ended: {error!r}.") from error
         finally:
             await stream.aclose()
 
