@@ -1,4 +1,4 @@
-"""What subscribers of sandboxes are told. Every event carries the cursor with which a stream can be resumed after it."""
+"""What subscribers of sandboxes are told. Every event carries the cursor from which a stream can be resumed."""
 
 from dataclasses import dataclass
 from datetime import datetime

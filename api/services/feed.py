@@ -23,7 +23,7 @@ class Feed:
         raise NotImplementedError
 
     def sandboxes(
-        self, principal: Principal, filter: SandboxFilter, after: str | None = None
+        self, principal: Principal, criteria: SandboxFilter, after: str | None = None
     ) -> AsyncIterator[FeedEvent]:
         """The list (`Reset`), then its changes. With `after`, a cursor from an earlier stream, only what changed since;
         a `Reset` all the same if the log does not reach back so far.

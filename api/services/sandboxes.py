@@ -21,13 +21,13 @@ class Sandboxes:
         raise NotImplementedError
 
     async def list(
-        self, principal: Principal, filter: SandboxFilter, page: PageRequest, *, newest_first: bool = True
+        self, principal: Principal, criteria: SandboxFilter, page: PageRequest, *, newest_first: bool = True
     ) -> Page[Sandbox]:
         """A page of the list (`api.domain.page.page_request` makes the request), without operations."""
         raise NotImplementedError
 
-    async def count(self, principal: Principal, filter: SandboxFilter) -> int:
-        """How many sandboxes the filter matches."""
+    async def count(self, principal: Principal, criteria: SandboxFilter) -> int:
+        """How many sandboxes the criteria match."""
         raise NotImplementedError
 
     async def create(self, principal: Principal, command: CreateSandbox) -> Outcome:

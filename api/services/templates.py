@@ -18,10 +18,10 @@ class Templates:
         """The team's template of this name, else the platform's."""
         raise NotImplementedError
 
-    async def list(self, principal: Principal, filter: TemplateFilter, page: PageRequest) -> Page[Template]:
+    async def list(self, principal: Principal, criteria: TemplateFilter, page: PageRequest) -> Page[Template]:
         """A page of the list, oldest first."""
         raise NotImplementedError
 
-    async def count(self, principal: Principal, filter: TemplateFilter) -> int:
-        """How many templates the filter matches."""
+    async def count(self, principal: Principal, criteria: TemplateFilter) -> int:
+        """How many templates the criteria match."""
         raise NotImplementedError
