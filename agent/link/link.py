@@ -1,0 +1,92 @@
+"""What the drivers use: a connection to the program in a guest."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Self
+
+from agent.drivers.driver import Command, FileReader
+from agent.errors import AgentError, Code
+from agent.guest import wire
+from agent.link import files, requests
+from agent.link.channel import Channel
+from agent.link.process import GuestProcess
+from agent.link.requests import Identity
+from agent.link.stream import Stream
+
+__all__ = ["GuestLink", "Identity"]
+
+PING_SECONDS = 10.0
+IDENTIFY_SECONDS = 20.0
+QUIESCE_SECONDS = 0.2
+
+_ACKNOWLEDGED = frozenset({wire.DONE})
+
+
+class GuestLink:
+    """A connection to a guest. When it is over, everything that was under way raises the AgentError that `lost` gives;
+    commands in the guest run on, and what they print is dropped."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    @classmethod
+    async def open(cls, sock: socket.socket, *, deadline_seconds: float) -> Self:
+        """Takes over a connected Unix socket and resynchronises with the guest, which may still be starting.
+
+        Raises: AgentError GUEST_UNRESPONSIVE after the deadline, MACHINE_GONE if the other end closed. The socket is
+        closed after a failure or a cancellation; the same guest can be connected to again.
+        """
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, channel = await loop.create_unix_connection(Channel, sock=sock)
+        await channel.open(deadline_seconds)
+        return cls(channel)
+
+    async def lost(self) -> AgentError:
+        """Returns why, when the connection is over. Any number may wait, at any time."""
+        await self._channel.lost.wait()
+        assert self._channel.error is not None
+        return self._channel.error
+
+    async def identify(self, identity: Identity) -> None:
+        """Returns when the guest has applied all of it. May be repeated. Raises: AgentError."""
+        await self._acknowledged(wire.IDENTIFY, requests.identity(identity), IDENTIFY_SECONDS)
+
+    async def ping(self, deadline_seconds: float = PING_SECONDS) -> None:
+        """Returns when the guest has answered. Raises: AgentError GUEST_UNRESPONSIVE, MACHINE_GONE."""
+        await self._acknowledged(wire.PING, b"", deadline_seconds)
+
+    async def _acknowledged(self, request: int, body: bytes, deadline_seconds: float) -> None:
+        await self._channel.ready()
+        stream = Stream(self._channel, request, body, answers=_ACKNOWLEDGED)
+        try:
+            await stream.next(deadline_seconds)
+        finally:
+            stream.close()
+
+    async def exec(self, command: Command) -> GuestProcess:
+        """Starts a command; whether it could be started is said by its first event. Raises: AgentError INVALID, BUSY."""
+        await self._channel.ready()
+        return GuestProcess(self._channel, command)
+
+    async def write_file(self, path: str, mode: int, content: AsyncIterator[bytes]) -> int:
+        """See `LiveMachine.write_file`."""
+        return await files.write_file(self._channel, path, mode, content)
+
+    async def read_file(self, path: str, *, offset_bytes: int = 0, limit_bytes: int = 0) -> FileReader:
+        """See `LiveMachine.read_file`."""
+        return await files.read_file(self._channel, path, offset_bytes, limit_bytes)
+
+    async def quiesce(self, deadline_seconds: float = QUIESCE_SECONDS) -> None:
+        """For the moment before a machine is stopped: nothing is sent from now on, requests wait, and QEMU has taken
+        what was sent before (or the deadline is over: a guest that does not read delays nothing). Until `release`."""
+        await self._channel.quiesce(deadline_seconds)
+
+    def release(self) -> None:
+        """Ends `quiesce`."""
+        self._channel.release()
+
+    async def close(self) -> None:
+        """Lets go of the guest. May be repeated."""
+        self._channel.close(AgentError(Code.MACHINE_GONE, "The connection to the guest was closed."))
