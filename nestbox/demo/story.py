@@ -52,10 +52,11 @@ class Count:
 class Story:
     """Walks one sandbox from creation to deletion, telling each step. `sandbox_id` is empty while there is none."""
 
-    def __init__(self, client: Client, console: Console, name: str) -> None:
+    def __init__(self, client: Client, console: Console, name: str, *, pause_seconds: float = PAUSE_SECONDS) -> None:
         self._client = client
         self._console = console
         self._name = name
+        self._pause_seconds = pause_seconds
         self._watch = Watch()
         self._on_this_host = False
         self.sandbox_id = ""
@@ -181,12 +182,12 @@ class Story:
             f"{len(processes)} processes, {held_bytes / 1e6:.0f} MB given back to the host",
         )
         await self._is_refused()
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(self._pause_seconds)
         mark, start = len(self._watch.seen), time.perf_counter()
         payload = await self._client.mutate(documents.RESUME, id=self.sandbox_id)
         state = payload["sandbox"]["state"]
         self._expect(state == "RUNNING", f"The sandbox is {state} after the resume, not RUNNING.")
-        self._step(start, "resumed", f"after {PAUSE_SECONDS:.0f} s; {_stages(payload)}")
+        self._step(start, "resumed", f"after {self._pause_seconds:.0f} s; {_stages(payload)}")
         await self._saw(start, mark, "RUNNING")
         return paused_from, start
 
