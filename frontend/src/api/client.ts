@@ -1,0 +1,56 @@
+import { Client, fetchExchange, subscriptionExchange } from '@urql/core';
+import { createClient as createSocket, type Client as Socket } from 'graphql-ws';
+
+import { paths } from './paths';
+
+/** The server and everything between sends something at least this often, or the connection counts as dead. */
+const PING_EVERY_MS = 10_000;
+const PONG_WITHIN_MS = 5_000;
+
+export const bearer = (key: string): string => `Bearer ${key}`;
+
+/**
+ * The WebSocket of one session. It does not reconnect by itself: a stream that ends, for whatever reason, is started
+ * again by `keepSubscribed`, which knows where it was.
+ */
+export function openSocket(key: string): Socket {
+  let pongTimeout: ReturnType<typeof setTimeout> | undefined;
+  const socket: Socket & { terminate?: () => void } = createSocket({
+    url: paths.graphqlSocket,
+    connectionParams: { authorization: bearer(key) },
+    connectionAckWaitTimeout: PONG_WITHIN_MS,
+    keepAlive: PING_EVERY_MS,
+    retryAttempts: 0,
+    on: {
+      ping: (received) => {
+        if (!received) pongTimeout = setTimeout(() => { socket.terminate?.(); }, PONG_WITHIN_MS);
+      },
+      pong: (received) => {
+        if (received) clearTimeout(pongTimeout);
+      },
+      closed: () => {
+        clearTimeout(pongTimeout);
+      },
+    },
+  });
+  return socket;
+}
+
+/** A GraphQL client that acts with this key. Nothing is cached: lists live by subscription, and mutations answer what they did. */
+export function createApiClient(key: string): Client {
+  const socket = openSocket(key);
+  return new Client({
+    url: paths.graphql,
+    preferGetMethod: false,
+    requestPolicy: 'network-only',
+    fetchOptions: { headers: { authorization: bearer(key) }, credentials: 'omit', cache: 'no-store' },
+    exchanges: [
+      fetchExchange,
+      subscriptionExchange({
+        forwardSubscription: ({ query = '', variables }) => ({
+          subscribe: (sink) => ({ unsubscribe: socket.subscribe({ query, variables: { ...variables } }, sink) }),
+        }),
+      }),
+    ],
+  });
+}

@@ -1,0 +1,65 @@
+import { CombinedError } from '@urql/core';
+
+/** One thing that went wrong, ready to be shown: `message` is a sentence of the server wherever it sent one. */
+export interface Problem {
+  code: string;
+  message: string;
+  /** The input field that it is about (`["input", "name"]`), empty when it is about no field. */
+  path: readonly string[];
+  retryable: boolean;
+}
+
+interface UserErrorLike {
+  code: string;
+  message: string;
+  path: readonly string[];
+  retryable: boolean;
+}
+
+/** Codes that end a session: the key is not, or no longer, accepted. */
+const SESSION_ENDED = new Set(['UNAUTHENTICATED']);
+/** WebSocket close codes of graphql-transport-ws with the same meaning. */
+const CLOSED_UNAUTHENTICATED = new Set([4401, 4403]);
+
+/**
+ * The one way from anything that failed to something to show. Takes what urql and graphql-ws throw (GraphQL errors,
+ * network errors, close events); for `userErrors` of a payload see `firstProblem`.
+ */
+export function problemOf(error: unknown): Problem {
+  if (!(error instanceof CombinedError)) return problem('UNEXPECTED', 'Something unexpected happened in this page.');
+  const [first] = error.graphQLErrors;
+  if (first) {
+    const { code, requestId, retryable } = first.extensions;
+    const request = typeof requestId === 'string' ? ` (request ${requestId})` : '';
+    return problem(typeof code === 'string' ? code : 'INTERNAL', first.message + request, retryable === true);
+  }
+  return problemOfConnection(error.networkError, (error.response as Response | undefined)?.status);
+}
+
+/** What a payload's `userErrors` say, as a problem; null when there are none. */
+export function firstProblem(userErrors: readonly UserErrorLike[]): Problem | null {
+  return userErrors[0] ?? null;
+}
+
+/** True when the only way on is to sign in again. */
+export function endsSession(found: Problem): boolean {
+  return SESSION_ENDED.has(found.code);
+}
+
+function problemOfConnection(cause: unknown, status: number | undefined): Problem {
+  if (cause instanceof CloseEvent && CLOSED_UNAUTHENTICATED.has(cause.code)) return refusedKey();
+  if (status === 401) return refusedKey();
+  if (status === 429) return problem('RATE_LIMITED', 'Too many requests. Wait a moment and try again.', true);
+  if (status !== undefined && status >= 500) {
+    return problem('UNAVAILABLE', `Nestbox answered with an error (HTTP ${status}). Try again in a moment.`, true);
+  }
+  return problem('UNREACHABLE', 'Nestbox does not answer. Is it running, and can this computer reach it?', true);
+}
+
+function refusedKey(): Problem {
+  return problem('UNAUTHENTICATED', 'This API key is not accepted. It may be mistyped or revoked.');
+}
+
+function problem(code: string, message: string, retryable = false): Problem {
+  return { code, message, path: [], retryable };
+}

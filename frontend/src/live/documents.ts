@@ -1,0 +1,61 @@
+import { graphql } from '../gql';
+
+/** What a row and the panel show of a sandbox. */
+export const SandboxRowFragment = graphql(`
+  fragment SandboxRow on Sandbox {
+    id
+    name
+    state
+    cause
+    detail
+    version
+    vcpus
+    memoryMb
+    diskSizeMb
+    timeoutSec
+    createdAt
+    updatedAt
+    lastActiveAt
+    template {
+      id
+      name
+    }
+    labels {
+      key
+      value
+    }
+    allowedActions {
+      action
+      allowed
+      reason
+    }
+  }
+`);
+
+export const SandboxesLive = graphql(`
+  subscription SandboxesLive($after: String) {
+    sandboxes(after: $after) {
+      __typename
+      ... on SandboxesReset {
+        cursor
+        truncated
+        sandboxes {
+          ...SandboxRow
+        }
+      }
+      ... on SandboxChanged {
+        cursor
+        sandbox {
+          ...SandboxRow
+        }
+      }
+      ... on SandboxRemoved {
+        cursor
+        id
+      }
+      ... on Heartbeat {
+        cursor
+      }
+    }
+  }
+`);

@@ -1,0 +1,65 @@
+import { useEffect, useMemo, useReducer, useRef, useState } from 'react';
+import { useClient } from 'urql';
+import { onEnd, pipe, subscribe } from 'wonka';
+
+import { endsSession, problemOf, type Problem } from '../api/problem';
+import { SandboxesLive } from './documents';
+import { keepSubscribed } from './keepSubscribed';
+import { applyEvent, EMPTY_LIST, inOrder, type SandboxEvent, type SandboxRow } from './sandboxList';
+
+export type ConnectionState = 'connecting' | 'live' | 'reconnecting';
+
+export interface LiveSandboxes {
+  rows: readonly SandboxRow[];
+  /** False until the first snapshot is here: an empty list before that means nothing. */
+  loaded: boolean;
+  truncated: boolean;
+  connection: ConnectionState;
+}
+
+/** The team's sandboxes, alive by one subscription that goes on from its cursor whenever the connection comes back. */
+export function useLiveSandboxes(onSessionEnd: (problem: Problem) => void): LiveSandboxes {
+  const client = useClient();
+  const [list, dispatch] = useReducer(applyEvent, EMPTY_LIST);
+  const [connection, setConnection] = useState<ConnectionState>('connecting');
+  const cursor = useRef<string | null>(null);
+  const sessionEnd = useRef(onSessionEnd);
+
+  useEffect(() => {
+    sessionEnd.current = onSessionEnd;
+  }, [onSessionEnd]);
+
+  useEffect(() => {
+    const apply = (event: SandboxEvent): void => {
+      cursor.current = event.cursor;
+      dispatch(event);
+    };
+    return keepSubscribed({
+      start: (heard, ended) => {
+        const subscription = pipe(
+          client.subscription(SandboxesLive, { after: cursor.current }),
+          onEnd(() => {
+            ended(null);
+          }),
+          subscribe(({ data, error }) => {
+            if (error) {
+              ended(problemOf(error));
+            } else if (data) {
+              apply(data.sandboxes);
+              heard();
+            }
+          }),
+        );
+        return subscription.unsubscribe;
+      },
+      onState: setConnection,
+      isFatal: endsSession,
+      onFatal: (problem) => {
+        sessionEnd.current(problem);
+      },
+    });
+  }, [client]);
+
+  const rows = useMemo(() => inOrder(list), [list]);
+  return { rows, loaded: list.cursor !== null, truncated: list.truncated, connection };
+}
