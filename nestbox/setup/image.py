@@ -1,0 +1,60 @@
+"""The base image and its memory image: built by the agent's own command line, since the agent uses them."""
+
+import subprocess
+
+from nestbox.data_dir import prepare_data_dir
+from nestbox.errors import Problem
+from nestbox.settings import Settings
+from nestbox.setup.command import CommandFailed, Commands
+from nestbox.setup.environment import Environment
+from nestbox.setup.stamp import Stamp, digest
+
+STEP = "image"
+
+
+class Image:
+    """What machines start from, in the data directory."""
+
+    def __init__(self, environment: Environment, settings: Settings) -> None:
+        self.environment = environment
+        self.settings = settings
+        # Beside the images: an empty data directory needs them again.
+        self.stamp = Stamp(settings.data_dir / "agent/images/nestbox-setup.json")
+
+    def key(self) -> str:
+        """What the images are made from. The agent itself knows better; this only saves asking it."""
+        qemu = subprocess.run(
+            ["dpkg-query", "--show", "--showformat=${Version}", "qemu-system-x86"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        return digest(self.environment.root, ["agent"], qemu)
+
+    def is_ready(self) -> bool:
+        """Whether nothing has to be done."""
+        return self.stamp.says("image", self.key())
+
+    def make(self, commands: Commands) -> None:
+        """Builds what is missing.
+
+        Raises: Problem
+        """
+        prepare_data_dir(self.settings.data_dir)
+        commands.progress.say(STEP, "building the base image and its memory image")
+        variables = {
+            "NESTBOX_AGENT_DATA_DIR": str(self.settings.data_dir / "agent"),
+            "NESTBOX_CACHE_DIR": str(self.settings.cache_dir),
+            "PYTHONUNBUFFERED": "1",
+        }
+        try:
+            commands.run(
+                STEP, [str(self.environment.python), "-m", "agent", "build-image"], variables=variables, echo=True
+            )
+        except CommandFailed as error:
+            raise Problem(
+                f"The base image could not be built.\n  {error.message}",
+                "It needs the Debian archive that apt is configured for, and some 2 GB of disk; `nestbox doctor` "
+                "says more.",
+            ) from error
+        self.stamp.set(image=self.key())
