@@ -1,0 +1,80 @@
+"""The programs that build the image, and what they say while they do."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from agent.errors import AgentError, Code
+
+Progress = Callable[[str], None]
+"""Called with a sentence now and then."""
+
+# program → Debian package
+TOOLS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "tar": "tar", "dpkg-deb": "dpkg", "unshare": "util-linux"}
+LAST_LINES = 20  # of what a failed program said, for the log
+
+
+class BuildError(AgentError):
+    """The base image could not be built; `message` says what to do. Nothing half-built is left."""
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(Code.START_FAILED, message, detail=detail)
+
+
+def missing_tools() -> dict[str, str]:
+    """Programs that building the image needs and that are not here, each with its Debian package."""
+    return {program: package for program, package in TOOLS.items() if shutil.which(program, path=search_path()) is None}
+
+
+def require_tools() -> None:
+    """Raises: BuildError that names what is missing and how to install it."""
+    missing = missing_tools()
+    if missing:
+        packages = " ".join(sorted(set(missing.values())))
+        names = ", ".join(sorted(missing))
+        raise BuildError(f"The base image needs {names}. Install with: apt-get install -y {packages}")
+
+
+def search_path() -> str:
+    """Where programs are sought: an ordinary user's PATH lacks the folders of mke2fs and others."""
+    return os.pathsep.join((os.defpath, "/usr/local/bin", "/usr/sbin", "/sbin"))
+
+
+async def run(
+    argv: Sequence[str], *, environment: Mapping[str, str] | None = None, cwd: Path, said: Progress | None = None
+) -> None:
+    """Runs a program to its end; a cancellation kills it and all that it started. Its lines go to `said`.
+
+    Raises: BuildError with its last lines as the detail.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=cwd,
+        env={"PATH": search_path(), "LC_ALL": "C.UTF-8", "HOME": str(cwd), **(environment or {})},
+        start_new_session=True,
+    )
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    try:
+        assert process.stderr is not None
+        async for line in process.stderr:
+            text = line.decode("utf-8", "replace").strip()
+            last.append(text)
+            if said is not None:
+                said(text)
+        code = await process.wait()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise
+    if code != 0:
+        why = next((line for line in reversed(last) if line.startswith(("E:", "error:"))), last[-1] if last else "")
+        raise BuildError(f"{argv[0]} failed while the base image was built: {why}", detail="\n".join(last))
