@@ -1,0 +1,118 @@
+"""What crosses teams, for platform admins: hosts, and the tasks that keep rows and hosts together."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Annotated
+
+import strawberry
+
+from api.domain import host as domain
+from api.domain.status import TaskStatus as TaskStatusRecord
+from api.errors import Forbidden
+from api.ids import Kind, parse_id, wire_id
+from api.schema.context import OperationInfo
+from api.schema.fields import resolved
+from api.schema.node import Node
+
+
+@strawberry.enum(description="What stands between a guest and its host.")
+class Isolation(Enum):
+    HARDWARE = strawberry.enum_value("hardware", description="The virtualisation of the processor (KVM).")
+    EMULATED = strawberry.enum_value(
+        "emulated", description="QEMU's emulator, which QEMU does not promise as a security boundary."
+    )
+    NONE = strawberry.enum_value("none", description="Nothing: no code runs, this is the simulated driver.")
+
+
+@strawberry.type(description="A computer that runs sandboxes. All but the address is what its agent last said.")
+class Host(Node):
+    name: str = strawberry.field(description="The name of the computer.")
+    address: str = strawberry.field(description="Where its agent listens.")
+    reachable: bool = strawberry.field(description="Whether its agent answers now.")
+    driver: str = strawberry.field(description="What runs its machines: `qemu` or `simulated`.")
+    isolation: Isolation = strawberry.field(description="What stands between its guests and it.")
+    accelerator: str = strawberry.field(description="`kvm`, `tcg` or `none`.")
+    qemu_version: str = strawberry.field(description="The version of QEMU; empty where there is none.")
+    agent_version: str = strawberry.field(description="The version of its agent.")
+    cpu_count: int = strawberry.field(description="The number of its processors.")
+    memory_total_mb: int = strawberry.field(description="Its memory, in MiB.")
+    memory_free_mb: int = strawberry.field(description="The memory that is free, in MiB.")
+    disk_total_mb: int = strawberry.field(description="The disk that holds sandboxes, in MiB.")
+    disk_free_mb: int = strawberry.field(description="What is free of that disk, in MiB.")
+    last_seen_at: datetime | None = strawberry.field(description="When its agent last answered.")
+    shortcomings: list[str] = strawberry.field(description="What it cannot give and how to mend that, a sentence each.")
+    sandbox_count: int = strawberry.field(description="The number of sandboxes on it that are not deleted.")
+
+
+@strawberry.type(description="A task that is repeated for as long as the platform runs.")
+class TaskStatus:
+    name: str = strawberry.field(description="The name of the task.")
+    last_run_at: datetime | None = strawberry.field(description="When it last ran; null before the first time.")
+    last_success_at: datetime | None = strawberry.field(description="When it last ran without a failure.")
+    runs: int = strawberry.field(description="How often it ran since this replica started.")
+    failures: int = strawberry.field(description="How often that failed.")
+    summary: str = strawberry.field(description="What it did the last time, as a sentence.")
+
+
+@strawberry.type(description="What crosses teams. For platform admins only.")
+class Admin:
+    @resolved("All hosts, by name.")
+    async def hosts(self, info: OperationInfo) -> list[Host]:
+        return [host(record) for record in await info.context.services.hosts.list(info.context.principal)]
+
+    @resolved("A host by its id; null when there is none.")
+    async def host(
+        self,
+        info: OperationInfo,
+        host_id: Annotated[strawberry.ID, strawberry.argument(name="id", description="Its id: `host-…`.")],
+    ) -> Host | None:
+        found_id = parse_id(Kind.HOST, host_id, path=("id",))
+        record = await info.context.services.hosts.get(info.context.principal, found_id)
+        return None if record is None else host(record)
+
+    @resolved("The tasks of the reconciler of the replica that answers.")
+    def reconciler(self, info: OperationInfo) -> list[TaskStatus]:
+        return [_task_status(record) for record in info.context.reconciler_status()]
+
+
+@strawberry.type
+class AdminQueries:
+    @resolved("What crosses teams. FORBIDDEN for keys that are not of a platform admin.")
+    def admin(self, info: OperationInfo) -> Admin:
+        if not info.context.principal.is_platform_admin:
+            raise Forbidden("Only the keys of platform admins may see this.")
+        return Admin()
+
+
+def host(record: domain.Host) -> Host:
+    """The host as clients see it."""
+    return Host(
+        id=strawberry.ID(wire_id(Kind.HOST, record.id)),
+        name=record.name,
+        address=record.address,
+        reachable=record.reachable,
+        driver=record.driver,
+        isolation=Isolation[record.isolation.name],
+        accelerator=record.accelerator,
+        qemu_version=record.qemu_version,
+        agent_version=record.agent_version,
+        cpu_count=record.cpu_count,
+        memory_total_mb=record.memory_total_mb,
+        memory_free_mb=record.memory_free_mb,
+        disk_total_mb=record.disk_total_mb,
+        disk_free_mb=record.disk_free_mb,
+        last_seen_at=record.last_seen_at,
+        shortcomings=list(record.shortcomings),
+        sandbox_count=record.sandbox_count,
+    )
+
+
+def _task_status(record: TaskStatusRecord) -> TaskStatus:
+    return TaskStatus(
+        name=record.name,
+        last_run_at=record.last_run_at,
+        last_success_at=record.last_success_at,
+        runs=record.runs,
+        failures=record.failures,
+        summary=record.summary,
+    )
