@@ -14,6 +14,12 @@ from api.errors import Invalid
 PLATFORM_TEAM_ID = UUID(int=0)
 """The team that owns what everybody may use. No person is a member of it."""
 
+DEFAULT_TEAM_ID = UUID("00000000-0000-7000-8000-000000000001")
+"""The team that a new installation starts with."""
+
+BASE_TEMPLATE_ID = UUID("00000000-0000-7000-8000-000000000002")
+"""The platform's template `base`, the same in every installation."""
+
 _WIRE_ID = re.compile(r"([a-z]{2,5})-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -22,8 +23,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlmodel import Field, SQLModel
 
 from api.db.types import Xid8
@@ -38,11 +39,13 @@ def _one_of(column: str, values: type[Any]) -> str:
 
 
 def _id() -> Any:
-    return Field(sa_column=Column(PgUUID(as_uuid=True), primary_key=True))
+    return Field(sa_column=Column(postgresql.UUID(as_uuid=True), primary_key=True))
 
 
 def _ref(target: str, *, nullable: bool = False, index: bool = False, ondelete: str | None = None) -> Any:
-    column = Column(PgUUID(as_uuid=True), ForeignKey(target, ondelete=ondelete), nullable=nullable, index=index)
+    column = Column(
+        postgresql.UUID(as_uuid=True), ForeignKey(target, ondelete=ondelete), nullable=nullable, index=index
+    )
     return Field(default=None if nullable else ..., sa_column=column)
 
 
@@ -59,13 +62,17 @@ def _time(*, nullable: bool = False) -> Any:
 
 def _bigint(default: int | None = 0) -> Any:
     server_default = None if default is None else text(str(default))
-    return Field(
-        default=default if default is not None else ..., sa_column=Column(BigInteger, nullable=False, server_default=server_default)
-    )
+    column = Column(BigInteger, nullable=False, server_default=server_default)
+    return Field(default=... if default is None else default, sa_column=column)
+
+
+def _flag(*, default: bool) -> Any:
+    return Field(default=default, sa_column=Column(Boolean, nullable=False, server_default=text(str(default).lower())))
 
 
 def _json() -> Any:
     return Field(default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
+
 
 class Team(SQLModel, table=True):
     """Who owns sandboxes and templates. The all-zero id is the platform itself."""
@@ -86,7 +93,7 @@ class User(SQLModel, table=True):
     id: UUID = _id()
     email: str = _text()
     name: str = _text(default="")
-    is_platform_admin: bool = Field(default=False)
+    is_platform_admin: bool = _flag(default=False)
     created_at: datetime = _time()
     deactivated_at: datetime | None = _time(nullable=True)
 
@@ -116,7 +123,7 @@ class ApiKey(SQLModel, table=True):
     team_id: UUID = _ref("teams.id", index=True)
     name: str = _text()
     secret_sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    is_platform_admin: bool = Field(default=False)
+    is_platform_admin: bool = _flag(default=False)
     created_at: datetime = _time()
     last_used_at: datetime | None = _time(nullable=True)
     expires_at: datetime | None = _time(nullable=True)
@@ -145,13 +152,15 @@ class Template(SQLModel, table=True):
 
 
 class Host(SQLModel, table=True):
-    """A computer that runs an agent. All but the address is what the agent last said of itself."""
+    """A computer that runs an agent. `address` is where it last answered and `reachable` whether it does; the rest is
+    what the agent last said of itself. Its id is new when its data directory is, so addresses are not unique."""
 
     __tablename__ = "hosts"
 
     id: UUID = _id()
     name: str = _text()
-    address: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    address: str = _text()
+    reachable: bool = _flag(default=False)
     agent_incarnation: str = _text(default="")
     agent_version: str = _text(default="")
     driver: str = _text(default="")
@@ -171,8 +180,9 @@ class Host(SQLModel, table=True):
 
 
 class Sandbox(SQLModel, table=True):
-    """What a user has. `goal`, `generation`, name, labels and timeout are written by the control plane only;
-    `sequence`, `observed_generation`, `incarnation` and `cause` come from reports of the host; `state` follows `MOVES`."""
+    """What a user has. `goal`, `generation`, name, labels and timeout are written by the control plane
+    only; `sequence`, `observed_generation`, `incarnation` and `cause` come from reports of the host; `state` follows
+    `MOVES`; `version` grows with every change that a user can see."""
 
     __tablename__ = "sandboxes"
     __table_args__ = (
@@ -205,7 +215,8 @@ class Sandbox(SQLModel, table=True):
     detail: str = _text(default="")
     sequence: int = _bigint()
     observed_generation: int = _bigint()
-    incarnation: UUID | None = Field(default=None, sa_column=Column(PgUUID(as_uuid=True), nullable=True))
+    version: int = _bigint(1)
+    incarnation: UUID | None = Field(default=None, sa_column=Column(postgresql.UUID(as_uuid=True), nullable=True))
     state_deadline_at: datetime | None = _time(nullable=True)
     last_active_at: datetime | None = _time(nullable=True)
     created_at: datetime = _time()
@@ -225,7 +236,7 @@ class Operation(SQLModel, table=True):
             unique=True,
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
-        Index("operations_sandbox", "sandbox_id", "id"),
+        Index("operations_sandbox", "sandbox_id", "generation"),
         Index("operations_unfinished", "id", postgresql_where=text("state = 'running'")),
         CheckConstraint(_one_of("kind", OperationKind), name="operations_kind"),
         CheckConstraint(_one_of("state", OperationState), name="operations_state"),
@@ -246,7 +257,7 @@ class Operation(SQLModel, table=True):
     )
     error_code: str | None = _text(nullable=True)
     error_message: str | None = _text(nullable=True)
-    error_retryable: bool = Field(default=False)
+    error_retryable: bool = _flag(default=False)
     created_at: datetime = _time()
     finished_at: datetime | None = _time(nullable=True)
 

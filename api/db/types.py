@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import UserDefinedType
 
 
@@ -11,4 +12,9 @@ class Xid8(UserDefinedType[int]):
     cache_ok = True
 
     def get_col_spec(self, **_: Any) -> str:
+        """As it is called in SQL."""
         return "xid8"
+
+
+# SQLAlchemy's reflection has no other way to learn of a type; without it, comparing the database to the tables warns
+ischema_names["xid8"] = Xid8

@@ -1,5 +1,6 @@
 """Operations: accepted commands, and what became of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -27,6 +28,14 @@ class OperationState(StrEnum):
 
 FINISHED = frozenset({OperationState.SUCCEEDED, OperationState.FAILED})
 """States that no operation leaves."""
+
+ACHIEVED_BY: Mapping[str, frozenset[OperationKind]] = {
+    "running": frozenset({OperationKind.CREATE, OperationKind.START, OperationKind.RESUME}),
+    "paused": frozenset({OperationKind.PAUSE}),
+    "deleted": frozenset({OperationKind.DELETE}),
+}
+"""By the state that a sandbox comes to: the commands that have thereby succeeded. Others have failed, if the state is
+one that does not end by itself."""
 
 
 class Stage(NamedTuple):

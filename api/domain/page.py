@@ -50,3 +50,12 @@ def page_request(
         )
     backwards = last is not None or (first is None and before is not None and after is None)
     return PageRequest(size=size, after=after, before=before, backwards=backwards)
+
+
+def page_of(found: tuple[T, ...], request: PageRequest) -> Page[T]:
+    """The page made of what was found when one item more than its size was asked for, in the direction of reading."""
+    more = len(found) > request.size
+    items = found[: request.size]
+    if request.backwards:
+        return Page(items[::-1], has_next=request.before is not None, has_previous=more)
+    return Page(items, has_next=more, has_previous=request.after is not None)

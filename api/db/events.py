@@ -1,0 +1,124 @@
+"""The event log in SQL: writing a line in the statement of the change, and reading lines in the order of the cursor."""
+# ruff: noqa: S608 - the statements are put together from constants; values are always parameters
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+from uuid import UUID
+
+from api.db.database import Database
+from api.errors import Invalid
+
+BATCH_MAX = 1000
+"""Lines read at once."""
+
+_CURSOR = re.compile(r"(\d{1,20})\.(\d{1,19})", re.ASCII)
+
+
+class Cursor(NamedTuple):
+    """A place in the log: after the event `id` of transaction `xid`; 0 as the id is before all events of it."""
+
+    xid: int
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.xid}.{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The cursor that a client gave back. Raises: Invalid if it never came from here."""
+        match = _CURSOR.fullmatch(text)
+        if match is None or int(match[1]) >= 1 << 64 or int(match[2]) >= 1 << 63:
+            raise Invalid("This is not a cursor of a live list.", path=("after",))
+        return cls(int(match[1]), int(match[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some of the log: the sandboxes that its lines are about, and the cursor after it. `waiting`: there are lines that
+    cannot be read yet, since a transaction that began before them is still under way. `full`: there is more to read."""
+
+    sandbox_ids: frozenset[UUID]
+    cursor: Cursor
+    waiting: bool
+    full: bool
+
+
+def insert_events(
+    *, kind: str, actor: str, source: str, operation_id: str = "NULL::uuid", cause: str = "s.cause"
+) -> str:
+    """The INSERT that logs a change of sandboxes, as a CTE of the statement that makes it.
+
+    `source` is a table `s` of rows as they are after the change, with `state_before`, `goal_before` and
+    `generation_before`; the other arguments are expressions over it. `kind` is one too.
+    """
+    return f"""INSERT INTO events (at, kind, team_id, sandbox_id, operation_id, actor, cause, before, after)
+    SELECT s.updated_at, {kind}, s.team_id, s.id, {operation_id}, {actor}, {cause},
+        jsonb_build_object('state', s.state_before, 'goal', s.goal_before, 'generation', s.generation_before),
+        jsonb_build_object('state', s.state, 'goal', s.goal, 'generation', s.generation, 'version', s.version,
+            'sequence', s.sequence, 'detail', s.detail)
+    FROM {source}"""
+
+
+BEFORE = "old.state AS state_before, old.goal AS goal_before, old.generation AS generation_before"
+"""What `insert_events` needs of the row as it was, for a RETURNING."""
+
+
+async def horizon(database: Database) -> Cursor:
+    """The end of what can be read now. Everything before it is over; everything after it is still to be read."""
+    row = await database.row("SELECT pg_snapshot_xmin(pg_current_snapshot())")
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    return Cursor(row[0], 0)
+
+
+async def read(database: Database, after: Cursor, limit: int = BATCH_MAX) -> Batch:
+    """What comes after a cursor, as far as it is certain that nothing can still appear before its end.
+
+    Ids and transaction ids are taken before commit, so a higher one can be seen before a lower one. Below the oldest
+    transaction that still runs (`pg_snapshot_xmin`) nothing new can appear, and nothing beyond is read.
+    """
+    rows = await database.rows(
+        """SELECT e.xid, e.id, e.sandbox_id, e.xid < x.horizon AS ready, x.horizon
+        FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon) x LEFT JOIN LATERAL (
+            SELECT xid, id, sandbox_id FROM events WHERE (xid, id) > ($1::xid8, $2::bigint) ORDER BY xid, id LIMIT $3
+        ) e ON true""",
+        after.xid,
+        after.id,
+        limit,
+    )
+    lines = [row for row in rows if row["id"] is not None]
+    ready = [row for row in lines if row["ready"]]
+    waiting = len(ready) < len(lines)
+    full = len(ready) == limit
+    if waiting or full:
+        cursor = Cursor(ready[-1]["xid"], ready[-1]["id"]) if ready else after
+    else:
+        # nothing waits: all that is still to come is of transactions from the horizon on
+        cursor = max(after, Cursor(rows[0]["horizon"], 0))
+    sandbox_ids = frozenset(row["sandbox_id"] for row in ready if row["sandbox_id"] is not None)
+    return Batch(sandbox_ids, cursor, waiting=waiting, full=full)
+
+
+async def changed_since(
+    database: Database, team_id: UUID, after: Cursor, limit: int
+) -> tuple[frozenset[UUID], Cursor] | None:
+    """Which of a team's sandboxes changed after a cursor, and the cursor after that; None when the log cannot say:
+    it does not reach back so far, the cursor is of another database, or there are more than `limit`."""
+    rows = await database.rows(
+        """SELECT x.horizon, x.oldest, e.sandbox_id FROM (
+            SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon,
+                (SELECT xid FROM events ORDER BY xid, id LIMIT 1) AS oldest
+        ) x LEFT JOIN LATERAL (
+            SELECT DISTINCT sandbox_id FROM events
+            WHERE (xid, id) > ($2::xid8, $3::bigint) AND team_id = $1 AND sandbox_id IS NOT NULL LIMIT $4
+        ) e ON true""",
+        team_id,
+        after.xid,
+        after.id,
+        limit + 1,
+    )
+    sandbox_ids = frozenset(row["sandbox_id"] for row in rows if row["sandbox_id"] is not None)
+    head, oldest = rows[0]["horizon"], rows[0]["oldest"]
+    if after.xid > head or (oldest is not None and after.xid < oldest) or len(sandbox_ids) > limit:
+        return None
+    return sandbox_ids, Cursor(head, 0)

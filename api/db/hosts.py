@@ -1,0 +1,115 @@
+"""Hosts in SQL."""
+# ruff: noqa: S608 - the statements are put together from constants; values are always parameters
+
+import json
+from datetime import datetime
+from uuid import UUID
+
+from api.db.database import Database, Row
+from api.db.events import insert_events
+from api.domain.host import Host, HostFacts, Isolation
+
+_COLUMNS = (
+    """h.*, (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state <> 'deleted') AS sandbox_count"""
+)
+
+_SEEN = """INSERT INTO hosts (id, name, address, agent_incarnation, agent_version, driver, isolation, accelerator,
+    qemu_version, cpu_count, memory_total_mb, memory_free_mb, disk_total_mb, disk_free_mb, shortcomings, created_at,
+    last_seen_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::jsonb, $16, $16)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, address = excluded.address,
+    agent_incarnation = excluded.agent_incarnation, agent_version = excluded.agent_version, driver = excluded.driver,
+    isolation = excluded.isolation, accelerator = excluded.accelerator, qemu_version = excluded.qemu_version,
+    cpu_count = excluded.cpu_count, memory_total_mb = excluded.memory_total_mb,
+    memory_free_mb = excluded.memory_free_mb, disk_total_mb = excluded.disk_total_mb,
+    disk_free_mb = excluded.disk_free_mb, shortcomings = excluded.shortcomings, last_seen_at = excluded.last_seen_at"""
+
+_REACHABLE = f"""WITH host AS (
+    UPDATE hosts SET reachable = $2 WHERE id = $1 AND reachable <> $2 RETURNING id
+), moved AS (
+    -- subscribers see another state, so the version grows, though nothing of the sandbox itself has changed
+    UPDATE sandboxes s SET version = s.version + 1, updated_at = $3 FROM host
+    WHERE s.host_id = host.id AND s.state <> 'deleted'
+    RETURNING s.*, s.state AS state_before, s.goal AS goal_before, s.generation AS generation_before
+), logged AS ({
+    insert_events(
+        kind="CASE WHEN $2 THEN 'sandbox.reachable' ELSE 'sandbox.unreachable' END", actor="'system'", source="moved s"
+    )
+})
+SELECT count(*) FROM host"""
+
+
+async def seen(database: Database, address: str, facts: HostFacts, now: datetime) -> None:
+    """Keeps what an agent says of its computer, and that it answered."""
+    await database.execute(
+        _SEEN,
+        facts.host_id,
+        facts.name,
+        address,
+        facts.agent_incarnation,
+        facts.agent_version,
+        facts.driver,
+        facts.isolation,
+        facts.accelerator,
+        facts.qemu_version,
+        facts.cpu_count,
+        facts.memory_total_mb,
+        facts.memory_free_mb,
+        facts.disk_total_mb,
+        facts.disk_free_mb,
+        json.dumps(facts.shortcomings),
+        now,
+    )
+
+
+async def set_reachable(database: Database, host_id: UUID, now: datetime, *, reachable: bool) -> bool:
+    """Writes down whether a host answers, and an event for each of its sandboxes; False if it was known already."""
+    row = await database.row(_REACHABLE, host_id, reachable, now)
+    return row is not None and row[0] > 0
+
+
+async def all_hosts(database: Database) -> tuple[Host, ...]:
+    """Every host, by name."""
+    return tuple(_host_of(row) for row in await database.rows(f"SELECT {_COLUMNS} FROM hosts h ORDER BY name, id"))
+
+
+async def get(database: Database, host_id: UUID) -> Host | None:
+    """One host."""
+    row = await database.row(f"SELECT {_COLUMNS} FROM hosts h WHERE id = $1", host_id)
+    return None if row is None else _host_of(row)
+
+
+async def by_address(database: Database, address: str) -> UUID | None:
+    """The host that answered last at an address."""
+    row = await database.row(
+        "SELECT id FROM hosts WHERE address = $1 ORDER BY last_seen_at DESC NULLS LAST LIMIT 1", address
+    )
+    return None if row is None else row["id"]
+
+
+async def count_reachable(database: Database) -> int:
+    """How many hosts answer."""
+    row = await database.row("SELECT count(*) FROM hosts WHERE reachable")
+    return 0 if row is None else int(row[0])
+
+
+def _host_of(row: Row) -> Host:
+    return Host(
+        id=row["id"],
+        name=row["name"],
+        address=row["address"],
+        reachable=row["reachable"],
+        agent_version=row["agent_version"],
+        driver=row["driver"],
+        isolation=Isolation(row["isolation"] or Isolation.NONE),
+        accelerator=row["accelerator"],
+        qemu_version=row["qemu_version"],
+        cpu_count=row["cpu_count"],
+        memory_total_mb=row["memory_total_mb"],
+        memory_free_mb=row["memory_free_mb"],
+        disk_total_mb=row["disk_total_mb"],
+        disk_free_mb=row["disk_free_mb"],
+        shortcomings=tuple(json.loads(row["shortcomings"])),
+        last_seen_at=row["last_seen_at"],
+        sandbox_count=row["sandbox_count"],
+    )

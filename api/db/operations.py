@@ -1,0 +1,74 @@
+"""Operations in SQL."""
+# ruff: noqa: S608 - the statements are put together from constants; values are always parameters
+
+import json
+from collections.abc import Collection
+from uuid import UUID
+
+from api.db.database import Database, Row
+from api.domain.operation import Operation, OperationKind, OperationState, Stage
+
+OPERATION_COLUMNS = """o.id AS o_id, o.team_id AS o_team_id, o.sandbox_id AS o_sandbox_id, o.kind AS o_kind,
+    o.state AS o_state, o.actor AS o_actor, o.generation AS o_generation, o.stages AS o_stages,
+    o.error_code AS o_error_code, o.error_message AS o_error_message, o.error_retryable AS o_error_retryable,
+    o.created_at AS o_created_at, o.finished_at AS o_finished_at"""
+"""Of a table called `o`."""
+
+
+def operation_of(row: Row) -> Operation:
+    """The operation in a row with `OPERATION_COLUMNS`."""
+    return Operation(
+        id=row["o_id"],
+        team_id=row["o_team_id"],
+        sandbox_id=row["o_sandbox_id"],
+        kind=OperationKind(row["o_kind"]),
+        state=OperationState(row["o_state"]),
+        actor=row["o_actor"],
+        generation=row["o_generation"],
+        stages=stages_of(row["o_stages"]),
+        error_code=row["o_error_code"],
+        error_message=row["o_error_message"],
+        error_retryable=row["o_error_retryable"],
+        created_at=row["o_created_at"],
+        finished_at=row["o_finished_at"],
+    )
+
+
+def stages_of(text: str) -> tuple[Stage, ...]:
+    """Stages as `stages_json` wrote them."""
+    return tuple(Stage(stage["name"], stage["duration_us"]) for stage in json.loads(text))
+
+
+def stages_json(stages: tuple[Stage, ...]) -> str:
+    """Stages as the column holds them."""
+    return json.dumps([{"name": stage.name, "duration_us": stage.duration_us} for stage in stages])
+
+
+async def get(database: Database, team_id: UUID, operation_id: UUID) -> Operation | None:
+    """An operation of a team."""
+    row = await database.row(
+        f"SELECT {OPERATION_COLUMNS} FROM operations o WHERE o.id = $2 AND o.team_id = $1", team_id, operation_id
+    )
+    return None if row is None else operation_of(row)
+
+
+async def by_key(database: Database, team_id: UUID, key: str) -> tuple[Operation, bytes] | None:
+    """The operation that a team's idempotency key led to, and the SHA-256 of the input that it was accepted with."""
+    row = await database.row(
+        f"""SELECT {OPERATION_COLUMNS}, o.input_sha256 FROM operations o
+        WHERE o.team_id = $1 AND o.idempotency_key = $2""",
+        team_id,
+        key,
+    )
+    return None if row is None else (operation_of(row), row["input_sha256"])
+
+
+async def latest(database: Database, team_id: UUID, sandbox_ids: Collection[UUID]) -> dict[UUID, Operation]:
+    """The newest operation of each of a team's sandboxes."""
+    rows = await database.rows(
+        f"""SELECT DISTINCT ON (o.sandbox_id) {OPERATION_COLUMNS} FROM operations o
+        WHERE o.team_id = $1 AND o.sandbox_id = ANY($2::uuid[]) ORDER BY o.sandbox_id, o.generation DESC""",
+        team_id,
+        list(sandbox_ids),
+    )
+    return {row["o_sandbox_id"]: operation_of(row) for row in rows}

@@ -1,0 +1,65 @@
+"""An empty database becomes exactly what `tables.py` says."""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel import SQLModel
+
+from api.db.migrate import differences, migrate
+from api.ids import BASE_TEMPLATE_ID, DEFAULT_TEAM_ID, PLATFORM_TEAM_ID
+from nestbox.postgres import Postgres
+
+_CATALOG = """
+SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
+       coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND c.relname <> 'alembic_version'
+UNION ALL
+SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', ''
+FROM pg_constraint
+WHERE connamespace = 'public'::regnamespace AND conrelid <> 0 AND conrelid::regclass::text <> 'alembic_version'
+UNION ALL
+SELECT 'index', tablename, indexname, indexdef, '', '' FROM pg_indexes
+WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+ORDER BY 1, 2, 3
+"""
+
+
+async def _catalog(url: str) -> Sequence[tuple[str, ...]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(_CATALOG)]
+    finally:
+        await connection.close()
+
+
+async def test_migrations_make_what_the_tables_say(postgres: Postgres, database_url: str) -> None:
+    assert await differences(database_url) == []
+    postgres.ensure_database("from_metadata")
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(postgres.url("from_metadata"))
+    )
+    async with engine.begin() as connection:
+        await connection.run_sync(SQLModel.metadata.create_all)
+    await engine.dispose()
+    assert await _catalog(database_url) == await _catalog(postgres.url("from_metadata"))
+
+
+async def test_two_replicas_can_migrate_one_empty_database_at_once(postgres: Postgres) -> None:
+    postgres.ensure_database("raced")
+    url = postgres.url("raced")
+    await asyncio.gather(migrate(url), migrate(url))
+    await migrate(url)
+    connection = await asyncpg.connect(url)
+    try:
+        teams = await connection.fetch("SELECT id FROM teams ORDER BY id")
+        assert [row["id"] for row in teams] == [PLATFORM_TEAM_ID, DEFAULT_TEAM_ID]
+        template = await connection.fetchrow("SELECT * FROM templates")
+        assert template is not None
+        assert (template["id"], template["team_id"]) == (BASE_TEMPLATE_ID, PLATFORM_TEAM_ID)
+        assert (template["name"], template["type"], template["disk_size_mb"]) == ("base", "base", 5120)
+    finally:
+        await connection.close()

@@ -1,0 +1,39 @@
+"""What every test can have: a PostgreSQL server per run, and a fresh, migrated database per test."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from api.db.migrate import migrate
+from nestbox.postgres import Postgres
+
+_TEMPLATE = "nestbox_template"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server of this run. Empty but for the template database, which is migrated once."""
+    with Postgres.temporary() as server:
+        server.ensure_database(_TEMPLATE)
+        asyncio.run(migrate(server.url(_TEMPLATE)))
+        yield server
+
+
+_numbers = itertools.count(1)
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres: Postgres) -> AsyncIterator[str]:
+    """The URL of a migrated database that is this test's own."""
+    name = f"test_{next(_numbers)}"
+    admin = await asyncpg.connect(postgres.url())
+    try:
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY FILE_COPY")
+        yield postgres.url(name)
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()
