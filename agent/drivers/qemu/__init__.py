@@ -1,0 +1,6 @@
+"""The driver for real microVMs: QEMU, jailed."""
+
+from agent.drivers.qemu.driver import QemuDriver
+from agent.drivers.qemu.settings import QemuSettings
+
+__all__ = ["QemuDriver", "QemuSettings"]

@@ -1,0 +1,106 @@
+"""Taking over machines that an earlier agent started. Whatever that agent had begun is finished
+or undone."""
+
+import asyncio
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from agent.drivers.driver import ProcessIdentity
+from agent.drivers.qemu import records, saved, sockets
+from agent.drivers.qemu.cgroups import Groups
+from agent.drivers.qemu.disks import OVERLAY
+from agent.drivers.qemu.images import Image, ImageStore
+from agent.drivers.qemu.launch import RUN, Running
+from agent.drivers.qemu.machine import QemuMachine
+from agent.drivers.qemu.manifests import ManifestError
+from agent.drivers.qemu.monitor import Monitor, MonitorError
+from agent.drivers.qemu.process import QemuProcess
+from agent.drivers.qemu.uids import UserIds
+from agent.errors import AgentError, Code
+from agent.machine import Spec
+
+CONNECT_SECONDS = 5.0
+LOADING = frozenset({"inmigrate", "prelaunch", "postmigrate"})  # the guest has not run
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Adopter:
+    """Finds machines again."""
+
+    store: ImageStore
+    groups: Groups
+    uids: UserIds
+    guest_timeout_seconds: float
+
+    async def adopt(self, spec: Spec, folder: Path, incarnation: UUID, identity: ProcessIdentity) -> QemuMachine | None:
+        """The machine, running; None if there is none: it ended, its pause was complete, or its guest never ran.
+
+        Raises: AgentError MACHINE_GONE if it runs but cannot be controlled; it is left alone then.
+        """
+        record = records.read(folder)
+        if record is None or record.identity != identity or record.incarnation != str(incarnation):
+            log.info("not_adopted", sandbox_id=str(spec.sandbox_id), reason="no record of that process")
+            return None
+        if self._pause_is_complete(folder, incarnation):
+            # The earlier agent ended between the pause and QEMU's end.
+            await asyncio.to_thread(records.end_process, folder)
+            return None
+        process = QemuProcess.adopted(identity)
+        if process is None:
+            return None
+        monitor = Monitor(str(incarnation))
+        process.at_end(monitor.lost)
+        try:
+            image = self._image(record.image_id)
+            await monitor.connect(sockets.connect(folder / RUN, sockets.QMP), CONNECT_SECONDS)
+            status = str((await monitor.run("query-status"))["status"])
+        except (MonitorError, OSError, KeyError, TypeError) as error:
+            await monitor.close()
+            process.close()
+            raise AgentError(
+                Code.MACHINE_GONE, "The machine runs but cannot be controlled.", detail=repr(error)
+            ) from error
+        group = self.groups.group_of(identity.pid, str(incarnation))
+        running = Running(process, monitor, group, self._uid(identity.pid), folder / OVERLAY, self.uids)
+        machine = QemuMachine(folder, image, incarnation, running)
+        if status in LOADING:
+            await machine.end()
+            return None
+        await self._go_on(spec, machine, status)
+        return machine
+
+    async def _go_on(self, spec: Spec, machine: QemuMachine, status: str) -> None:
+        """A pause that was not completed is undone; a start that was not, is. A guest that does not answer is
+        adopted nevertheless."""
+        if status != "running":
+            with contextlib.suppress(MonitorError):
+                await machine.running.monitor.run("cont")
+        await asyncio.to_thread(saved.discard_pauses, machine.folder)
+        try:
+            await machine.identify(spec, self.guest_timeout_seconds)
+        except AgentError as error:
+            log.warning("adopted_without_answer", sandbox_id=str(spec.sandbox_id), reason=error.message)
+
+    def _pause_is_complete(self, folder: Path, incarnation: UUID) -> bool:
+        with contextlib.suppress(ManifestError):
+            return saved.latest(folder)[1].incarnation == str(incarnation)
+        return False
+
+    def _image(self, content_id: str) -> Image:
+        image = self.store.get(content_id)
+        if image is None:
+            raise KeyError(content_id)
+        return image
+
+    def _uid(self, pid: int) -> int | None:
+        """The id that the machine runs under, if it is one of its own."""
+        with contextlib.suppress(OSError):
+            uid = Path(f"/proc/{pid}").stat().st_uid
+            return uid if uid != os.geteuid() else None
+        return None

@@ -1,0 +1,39 @@
+"""What the driver found out about its host when it was opened."""
+
+from dataclasses import dataclass
+
+from agent.drivers.qemu import prerequisites
+from agent.drivers.qemu.accelerator import Verdict
+from agent.drivers.qemu.adoption import Adopter
+from agent.drivers.qemu.cgroups import Groups
+from agent.drivers.qemu.clones import Cloner
+from agent.drivers.qemu.settings import QemuSettings
+from agent.drivers.qemu.template import TemplateMaker
+from agent.drivers.qemu.uids import UserIds
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Facts, and the parts that were made to fit them."""
+
+    verdict: Verdict
+    qemu_version: str
+    tsc_khz: int
+    groups: Groups
+    uids: UserIds
+    changes_user: bool
+    cloner: Cloner
+    maker: TemplateMaker
+    adopter: Adopter
+
+    def shortcomings(self, settings: QemuSettings) -> tuple[str, ...]:
+        """What this host cannot give, and how to mend it: a sentence each."""
+        sentences = [self.verdict.reason] if self.verdict.reason else []
+        sentences += self.groups.shortcomings
+        if not self.changes_user:
+            sentences.append("All machines run under the agent's user id: run the agent as root to give each its own.")
+        elif unreachable := prerequisites.unreachable_folder(settings.data_dir):
+            sentences.append(unreachable)
+        if problem := prerequisites.namespaces_problem():
+            sentences.append(problem)
+        return tuple(sentences)

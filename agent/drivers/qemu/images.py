@@ -1,0 +1,148 @@
+"""Memory images on disk, and the sealed RAM that clones map."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from agent.drivers.driver import TemplateImage
+from agent.drivers.qemu import manifests, ram, records
+from agent.drivers.qemu.arguments import Disk
+from agent.drivers.qemu.manifests import ImageManifest, ManifestError
+from agent.errors import AgentError, Code
+
+RAM = "ram"
+STATE = "state"
+DISK = "disk.qcow2"
+EMPTY_OVERLAY = "empty.qcow2"
+UNFINISHED = "unfinished-"
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A complete memory image."""
+
+    folder: Path
+    manifest: ImageManifest
+
+    def disk(self, overlay: Path, data_dir: Path) -> Disk:
+        """The chain of a machine's disk upon this image."""
+        return Disk(overlay, tuple(data_dir / name for name in self.manifest.disks))
+
+    def listed(self) -> TemplateImage:
+        """As others see it."""
+        known = self.manifest
+        return TemplateImage(known.template_name, known.vcpus, known.memory_mb, known.disk_size_mb, known.content_id)
+
+
+class ImageStore:
+    """All images of this host. Sealed RAM is loaded when first needed and kept: once per image, whatever the number
+    of clones."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._images: dict[str, Image] = {}
+        self._sealed: dict[str, int] = {}
+        self._loading = asyncio.Lock()
+
+    def open(self) -> None:
+        """Reads what is there and removes what is not complete. Raises: OSError."""
+        self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for entry in self._folder.iterdir():
+            if entry.name.startswith(UNFINISHED):
+                records.end_process(entry)  # a template that booted when the agent ended
+                shutil.rmtree(entry, ignore_errors=True)
+            elif (entry / manifests.FILE).exists():
+                try:
+                    self._images[entry.name] = Image(entry, manifests.read_image(entry))
+                except ManifestError as error:
+                    log.warning("image_unreadable", image=entry.name, detail=str(error))
+
+    def close(self) -> None:
+        """Lets go of the RAM; machines that map it keep it."""
+        for fd in self._sealed.values():
+            os.close(fd)
+        self._sealed.clear()
+
+    def all(self) -> tuple[Image, ...]:
+        """Every complete image."""
+        return tuple(self._images.values())
+
+    def get(self, content_id: str) -> Image | None:
+        """The image of that content."""
+        return self._images.get(content_id)
+
+    def path(self, content_id: str) -> Path:
+        """Where an image is or will be."""
+        return self._folder / content_id
+
+    def begin(self, content_id: str) -> Path:
+        """A folder to make an image in."""
+        folder = self._folder / f"{UNFINISHED}{content_id}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o711)
+        return folder
+
+    def publish(self, unfinished: Path, manifest: ImageManifest) -> Image:
+        """Makes it durable and visible. Blocks. Raises: OSError."""
+        for name in (STATE, DISK, EMPTY_OVERLAY):
+            with (unfinished / name).open("rb") as file:
+                os.fsync(file.fileno())
+        manifests.write(unfinished, manifest)
+        manifests.sync_folder(unfinished)
+        final = self.path(manifest.content_id)
+        shutil.rmtree(final, ignore_errors=True)  # one whose manifest could not be read
+        unfinished.rename(final)
+        manifests.sync_folder(self._folder)
+        image = Image(final, manifest)
+        self._images[manifest.content_id] = image
+        return image
+
+    def discard(self, unfinished: Path) -> None:
+        """Removes what will not be published. May be repeated."""
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+    async def sealed_ram(self, image: Image) -> int:
+        """A descriptor of its RAM that nobody can write to; it stays the store's.
+
+        The first call after a start of the agent reads the stored file (~0.2 s). Raises: AgentError IMAGE_MISMATCH.
+        """
+        name = image.manifest.content_id
+        if name not in self._sealed:
+            async with self._loading:
+                if name not in self._sealed:
+                    try:
+                        self._sealed[name] = await asyncio.to_thread(_load, image)
+                    except (OSError, ManifestError) as error:
+                        raise AgentError(
+                            Code.IMAGE_MISMATCH, "The template's memory image is damaged.", detail=str(error)
+                        ) from error
+        return self._sealed[name]
+
+    def open_state(self, image: Image) -> int:
+        """The device state, for a clone to load; the caller closes it. Raises: OSError."""
+        return os.open(image.folder / STATE, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _load(image: Image) -> int:
+    manifests.check(STATE, image.manifest.state, manifests.sum_of_file(image.folder / STATE))
+    fd = ram.load_sealed(image.folder / RAM)
+    if os.fstat(fd).st_size != image.manifest.ram_bytes:
+        os.close(fd)
+        raise ManifestError(f"{image.folder / RAM} has another size")
+    return fd
+
+
+@contextlib.contextmanager
+def closing(fd: int) -> Iterator[int]:
+    """Closes a descriptor at the end of a block."""
+    try:
+        yield fd
+    finally:
+        os.close(fd)

@@ -1,0 +1,204 @@
+"""From a plan to a QEMU that answers: sockets, user id, control group, jail, control connection; all of it undone."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from agent.drivers.qemu import arguments, records, sockets
+from agent.drivers.qemu.arguments import Boot, Disk, Handles
+from agent.drivers.qemu.cgroups import Group, Groups, Limits
+from agent.drivers.qemu.jail import Jail, View
+from agent.drivers.qemu.monitor import Monitor, MonitorError
+from agent.drivers.qemu.process import QemuProcess
+from agent.drivers.qemu.spawn import Spawned, SpawnError, spawn
+from agent.drivers.qemu.uids import UserIds
+from agent.errors import AgentError, Code
+
+RUN = "run"  # the folder of a machine's sockets, closed to everybody else
+KVM = Path("/dev/kvm")
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to start. `state_fd` is loaded later; with `boot` the machine boots at once instead."""
+
+    name: str  # the incarnation: names the control group too, so it is unique among live machines
+    image_id: str
+    folder: Path
+    guest_arguments: Sequence[str]
+    accelerator: str
+    disk: Disk
+    ram_fd: int
+    ram_bytes: int
+    ram_shared: bool
+    limits: Limits
+    state_fd: int | None = None
+    boot: Boot | None = None
+
+
+@dataclass(slots=True)
+class Running:
+    """A QEMU that answers, and what it holds of the host."""
+
+    process: QemuProcess
+    monitor: Monitor
+    group: Group | None
+    uid: int | None
+    overlay: Path
+    uids: UserIds
+    released: bool = False
+
+    async def release(self) -> None:
+        """Gives everything back once the process has ended; waits for that. May be repeated, also at once."""
+        await self.process.ended()
+        await self.monitor.close()
+        await self.process.exit_status()
+        if self.released:
+            return
+        self.released = True
+        if self.uid is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.chown(self.overlay, os.geteuid(), os.getegid())
+            self.uids.give_back(self.uid)
+        if self.group is not None and not self.group.remove():
+            log.info("cgroup_left_for_later", folders=[str(folder) for folder in self.group.folders])
+        self.process.close()
+
+    async def end(self) -> None:
+        """Ends it at once and gives everything back."""
+        self.process.kill()
+        await self.release()
+
+
+class Launcher:
+    """Starts machines the way this host can."""
+
+    def __init__(self, jail: Jail, groups: Groups, uids: UserIds, translation_buffer_mb: int) -> None:
+        self._jail = jail
+        self._groups = groups
+        self._uids = uids
+        self._translation_buffer_mb = translation_buffer_mb
+
+    async def launch(self, plan: Plan) -> Running:
+        """Returns when QEMU has answered and its limits hold. Nothing is left after a failure or a cancellation.
+
+        Raises: AgentError START_FAILED, NO_CAPACITY.
+        """
+        async with contextlib.AsyncExitStack() as undo:
+            uid = None
+            if self._jail.changes_user:
+                uid = self._uids.take()
+                undo.callback(self._uids.give_back, uid)
+            group = self._make_group(plan)
+            if group is not None:
+                undo.callback(group.remove)
+            connection, spawning = self._begin(plan, uid)
+            undo.callback(connection.close)
+            cancelled = await finished(spawning)
+            process = QemuProcess.started(_spawned(spawning))
+            running = Running(process, Monitor(plan.name), group, uid, plan.disk.overlay, self._uids)
+            process.at_end(running.monitor.lost)
+            undo.push_async_callback(running.end)
+            if cancelled is not None:
+                raise cancelled
+            records.write(plan.folder, plan.name, plan.image_id, running.process.identity)
+            await self._greet(running, connection)
+            undo.pop_all()
+            return running
+        raise AssertionError("unreachable")
+
+    def _begin(self, plan: Plan, uid: int | None) -> "tuple[socket.socket, asyncio.Future[Spawned]]":
+        """Has QEMU started by a thread, and connects to where it will listen."""
+        run = plan.folder / RUN
+        run.mkdir(mode=0o700, exist_ok=True)
+        qmp, link = sockets.listen(run, sockets.QMP), sockets.listen(run, sockets.LINK)
+        words = arguments.full(
+            plan.guest_arguments,
+            arguments.host_arguments(
+                accelerator=plan.accelerator,
+                translation_buffer_mb=self._translation_buffer_mb,
+                ram_fd=plan.ram_fd,
+                ram_bytes=plan.ram_bytes,
+                ram_shared=plan.ram_shared,
+                disk=plan.disk,
+                handles=Handles(qmp.fileno(), link.fileno()),
+            ),
+            arguments.boot_arguments(plan.boot) if plan.boot else arguments.incoming_arguments(),
+        )
+        view = View(
+            read_only=(*plan.disk.backing, *((plan.boot.kernel, plan.boot.initrd) if plan.boot else ())),
+            writable=(plan.disk.overlay,),
+            devices=(KVM,) if plan.accelerator == "kvm" else (),
+        )
+        gid = KVM.stat().st_gid if plan.accelerator == "kvm" else None
+        descriptors = [plan.ram_fd, qmp.fileno(), link.fileno()]
+        descriptors += [plan.state_fd] if plan.state_fd is not None else []
+
+        def work() -> Spawned:
+            with qmp, link:  # QEMU alone listens then: when it ends, whoever is connected sees it
+                if uid is not None:
+                    os.chown(plan.disk.overlay, uid, uid)
+                return spawn(
+                    lambda info_fd: self._jail.command(words, uid=uid, gid=gid, view=view, info_fd=info_fd), descriptors
+                )
+
+        connection = sockets.connect(run, sockets.QMP)
+        return connection, asyncio.get_running_loop().run_in_executor(None, work)
+
+    async def _greet(self, running: Running, connection: socket.socket) -> None:
+        """QEMU has answered, and its limits hold: no guest code has run by then, unless it boots."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                if running.group is not None:
+                    tasks.create_task(asyncio.to_thread(running.group.add, running.process.identity.pid))
+                tasks.create_task(running.monitor.connect(connection))
+        except* (MonitorError, OSError) as errors:
+            running.process.kill()
+            status = await running.process.exit_status()
+            detail = f"exit status {status}; {errors.exceptions!r}; {running.process.words()}"
+            raise AgentError(Code.START_FAILED, "The machine could not be started.", detail=detail) from errors
+
+    def _make_group(self, plan: Plan) -> Group | None:
+        if not self._groups.parents:
+            return None  # said among the shortcomings
+        try:
+            return self._groups.make(plan.name, plan.limits)
+        except OSError as error:
+            detail = f"control group: {error}"
+            raise AgentError(Code.START_FAILED, "The machine's limits could not be set.", detail=detail) from error
+
+
+def _spawned(spawning: asyncio.Future[Spawned]) -> Spawned:
+    try:
+        return spawning.result()
+    except (SpawnError, OSError) as error:
+        raise AgentError(Code.START_FAILED, "The machine could not be started.", detail=str(error)) from error
+
+
+async def finished(future: asyncio.Future[T]) -> asyncio.CancelledError | None:
+    """Waits for work that cannot be stopped, also when cancelled; returns the cancellation, for the caller to raise
+    when it has put things in order."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
+
+
+async def settled(future: asyncio.Future[T]) -> T:
+    """The result of work that cannot be stopped; a cancellation counts once it is done."""
+    cancelled = await finished(future)
+    if cancelled is not None:
+        raise cancelled
+    return future.result()

@@ -1,0 +1,143 @@
+"""What lies beside saved memory: what it is, what it fits, and the checksums of its files."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE = "manifest.json"
+FORMAT = 1
+CHUNK_BYTES = 1 << 20
+
+
+class ManifestError(Exception):
+    """A manifest is missing, damaged, of another format, or does not fit its files."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSum:
+    """A file's size and SHA-256 (~6 ms per 10 MB here, a third of BLAKE2b's time)."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageManifest:
+    """Of a template's memory image. `arguments` are what the guest saw of its machine: clones get the same."""
+
+    content_id: str
+    template_name: str
+    vcpus: int
+    memory_mb: int
+    disk_size_mb: int
+    accelerator: str
+    qemu_version: str
+    cpu: str
+    tsc_khz: int
+    kernel_arguments: str
+    arguments: tuple[str, ...]
+    base_content_id: str
+    disks: tuple[str, ...]  # below the overlay, topmost first, relative to the data directory
+    state: FileSum
+    ram_bytes: int
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class PauseManifest:
+    """Of a paused machine: all its own pages and its device state, upon one image."""
+
+    sandbox_id: str
+    incarnation: str
+    image_id: str
+    qemu_version: str
+    accelerator: str
+    dirty_bytes: int
+    disk_stamp: list[int]
+    files: dict[str, FileSum] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def write(folder: Path, manifest: ImageManifest | PauseManifest) -> None:
+    """Writes and syncs it."""
+    content = json.dumps(asdict(manifest), indent=1, sort_keys=True).encode()
+    fd = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(fd)
+
+
+def read_image(folder: Path) -> ImageManifest:
+    """Raises: ManifestError."""
+    values = _read(folder)
+    try:
+        values["state"] = FileSum(**values["state"])
+        values["arguments"] = tuple(values["arguments"])
+        values["disks"] = tuple(values["disks"])
+        return ImageManifest(**values)
+    except (KeyError, TypeError) as error:
+        raise ManifestError(f"{folder}: {error!r}") from error
+
+
+def read_pause(folder: Path) -> PauseManifest:
+    """Raises: ManifestError."""
+    values = _read(folder)
+    try:
+        values["files"] = {name: FileSum(**value) for name, value in values["files"].items()}
+        return PauseManifest(**values)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ManifestError(f"{folder}: {error!r}") from error
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        values = json.loads((folder / FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{folder}: {error!r}") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise ManifestError(f"{folder}: not of format {FORMAT}")
+    return values
+
+
+def content_id(values: Mapping[str, object]) -> str:
+    """A name made from everything that a memory image depends on."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def sum_of_bytes(*parts: bytes | memoryview) -> FileSum:
+    """Of a file made of these parts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return FileSum(sum(memoryview(part).nbytes for part in parts), digest.hexdigest())
+
+
+def sum_of_file(path: Path) -> FileSum:
+    """Reads the file. Raises: OSError."""
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return FileSum(size, digest.hexdigest())
+
+
+def check(name: str, expected: FileSum, actual: FileSum) -> None:
+    """Raises: ManifestError if they differ."""
+    if expected != actual:
+        raise ManifestError(f"{name} is not what was saved: {actual.size_bytes} bytes instead of {expected.size_bytes}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes names in it durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,98 @@
+"""Saving a machine: it stands still while QEMU writes device state and we write the pages that are its own."""
+
+import asyncio
+import contextlib
+import errno
+import os
+
+from agent.drivers.driver import StageMark
+from agent.drivers.qemu import disks, ram
+from agent.drivers.qemu.disks import OVERLAY
+from agent.drivers.qemu.machine import QemuMachine
+from agent.drivers.qemu.manifests import FileSum, PauseManifest
+from agent.drivers.qemu.monitor import Monitor, MonitorError
+from agent.drivers.qemu.saved import MEMORY, STATE, Unfinished
+from agent.errors import AgentError, Code
+from agent.machine import Spec
+
+
+async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seconds: float, stage: StageMark) -> None:
+    """Stops the machine and publishes a pause of it; it stands still afterwards, for the caller to end. After a
+    failure it runs on, if it is still there. Stages: `stop`, `save`, `sync`.
+
+    Raises: AgentError PAUSE_FAILED, DISK_FULL, MACHINE_GONE.
+    """
+    running = machine.running
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await machine.quiesce()
+            await running.monitor.run("stop")
+            stage("stop")
+            await _write(spec, machine, qemu_version, stage)
+    except (MonitorError, OSError, LookupError, EOFError, TimeoutError, asyncio.CancelledError) as error:
+        await _go_on(machine)
+        if not running.process.running:
+            raise AgentError(
+                Code.MACHINE_GONE, "The machine ended while it was being saved.", detail=repr(error)
+            ) from error
+        if isinstance(error, asyncio.CancelledError):
+            raise
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise AgentError(Code.DISK_FULL, "The host's disk is full.", detail=str(error)) from error
+        raise AgentError(
+            Code.PAUSE_FAILED, "The machine could not be saved: it runs on.", detail=repr(error)
+        ) from error
+
+
+async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: StageMark) -> None:
+    image = machine.image.manifest
+    mapped = ram.mapped_ram(machine.process.pid, image.ram_bytes)
+    unfinished = Unfinished(machine.folder, machine.incarnation)
+    try:
+        # Three things at once: our pages, QEMU's device state, and the disk's way to the platter.
+        async with asyncio.TaskGroup() as tasks:
+            memory = tasks.create_task(asyncio.to_thread(unfinished.save_memory, mapped))
+            state = tasks.create_task(_save_state(machine.running.monitor, unfinished))
+            tasks.create_task(asyncio.to_thread(_sync_disk, machine))
+        stage("save")
+        manifest = PauseManifest(
+            sandbox_id=str(spec.sandbox_id),
+            incarnation=str(machine.incarnation),
+            image_id=image.content_id,
+            qemu_version=qemu_version,
+            accelerator=image.accelerator,
+            dirty_bytes=memory.result().size_bytes,
+            disk_stamp=disks.stamp(machine.folder / OVERLAY),
+            files={MEMORY: memory.result(), STATE: state.result()},
+        )
+        await asyncio.to_thread(unfinished.publish, manifest)
+        stage("sync")
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    finally:
+        unfinished.close()
+
+
+async def _save_state(monitor: Monitor, unfinished: Unfinished) -> FileSum:
+    number = await monitor.send_descriptor(unfinished.state_fd)
+    try:
+        await monitor.run("xen-save-devices-state", filename=f"/dev/fdset/{number}", live=False)
+    finally:
+        await monitor.forget_descriptor(number)
+    return await asyncio.to_thread(unfinished.finish_state)
+
+
+def _sync_disk(machine: QemuMachine) -> None:
+    """QEMU wrote all of it to the file when it stopped."""
+    fd = os.open(machine.folder / OVERLAY, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+async def _go_on(machine: QemuMachine) -> None:
+    """After a failure: as if nothing had been asked."""
+    with contextlib.suppress(MonitorError):
+        await machine.running.monitor.run("cont")
+    machine.release()

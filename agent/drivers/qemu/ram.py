@@ -1,0 +1,164 @@
+"""Guest RAM: files in memory, their stored form, and the pages that one machine changed."""
+
+import fcntl
+import mmap
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+PAGE = 4096
+CHUNK_BYTES = 4 << 20
+_PRESENT_OR_SWAPPED = np.uint64(3 << 62)
+_OF_A_FILE = np.uint64(1 << 61)
+NAME = "guest-ram"
+
+Runs = npt.NDArray[np.uint32]
+"""Two columns: first page and number of pages."""
+
+
+def new_ram(size_bytes: int) -> int:
+    """An unsealed memory file of zeros: the RAM of a template while it boots. The caller closes it."""
+    fd = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, size_bytes)
+    return fd
+
+
+def seal(fd: int) -> None:
+    """From here on nobody can change its content or size. Raises: OSError EBUSY while it is mapped to be written."""
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+
+
+def store(fd: int, path: Path) -> None:
+    """Copies a memory file to a new, sparse file of the same size, without pages of zeros, and syncs it."""
+    size = os.fstat(fd).st_size
+    out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(out, size)
+        for start, end in _data(fd, size):
+            for offset in range(start, end, CHUNK_BYTES):
+                chunk = os.pread(fd, min(CHUNK_BYTES, end - offset), offset)
+                pages = np.frombuffer(chunk, np.uint64).reshape(-1, PAGE // 8)
+                for first, count in runs_of(np.flatnonzero(pages.any(axis=1))).tolist():
+                    os.pwrite(out, chunk[first * PAGE : (first + count) * PAGE], offset + first * PAGE)
+        os.fsync(out)
+    finally:
+        os.close(out)
+
+
+def load_sealed(path: Path) -> int:
+    """A sealed memory file with the content of a stored one. The caller closes it. Raises: OSError."""
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(source).st_size
+        fd = new_ram(size)
+        try:
+            for start, end in _data(source, size):
+                os.lseek(fd, start, os.SEEK_SET)
+                offset = start
+                while offset < end:
+                    offset += os.sendfile(fd, source, offset, end - offset)
+            seal(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+    finally:
+        os.close(source)
+
+
+def _data(fd: int, size: int) -> list[tuple[int, int]]:
+    """The parts of a sparse file that are no holes, widened to whole pages."""
+    parts = []
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+        except OSError:  # ENXIO: a hole up to the end
+            break
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+        start, end = start // PAGE * PAGE, min(-(-end // PAGE) * PAGE, size)
+        parts.append((start, end))
+    return parts
+
+
+def runs_of(pages: npt.NDArray[np.intp]) -> Runs:
+    """Page numbers, ascending, as runs of neighbours."""
+    if pages.size == 0:
+        return np.zeros((0, 2), np.uint32)
+    breaks = np.flatnonzero(np.diff(pages) != 1) + 1
+    firsts = np.concatenate(([0], breaks))
+    counts = np.diff(np.concatenate((firsts, [pages.size])))
+    return np.stack((pages[firsts], counts), axis=1).astype(np.uint32)
+
+
+@dataclass(frozen=True, slots=True)
+class MappedRam:
+    """Guest RAM as one QEMU maps it."""
+
+    pid: int
+    address: int
+    size_bytes: int
+
+    def dirty(self) -> Runs:
+        """The pages that are this machine's own, no longer the image's; ~1 ms per GiB of RAM."""
+        entries = np.empty(self.size_bytes // PAGE, np.uint64)
+        with Path(f"/proc/{self.pid}/pagemap").open("rb", buffering=0) as file:
+            file.seek(self.address // PAGE * 8)
+            _read_exactly(file.fileno(), memoryview(entries.data).cast("B"))
+        private = (entries & _PRESENT_OR_SWAPPED != 0) & (entries & _OF_A_FILE == 0)
+        return runs_of(np.flatnonzero(private))
+
+    def read(self, runs: Runs) -> mmap.mmap:
+        """The content of those pages, one after the other. The machine must stand still."""
+        buffer = mmap.mmap(-1, max(int(runs[:, 1].sum()) * PAGE, PAGE))
+        view = memoryview(buffer)
+        with Path(f"/proc/{self.pid}/mem").open("rb", buffering=0) as file:
+            offset = 0
+            for first, count in runs.tolist():
+                size = count * PAGE
+                file.seek(self.address + first * PAGE)
+                _read_exactly(file.fileno(), view[offset : offset + size])
+                offset += size
+        view.release()
+        return buffer
+
+    def write(self, runs: Runs, content: memoryview) -> None:
+        """Puts saved pages in. The machine must not have run yet."""
+        fd = os.open(f"/proc/{self.pid}/mem", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            offset = 0
+            for first, count in runs.tolist():
+                size = count * PAGE
+                if os.pwrite(fd, content[offset : offset + size], self.address + first * PAGE) != size:
+                    raise OSError("short write to guest RAM")
+                offset += size
+        finally:
+            os.close(fd)
+
+
+def mapped_ram(pid: int, size_bytes: int) -> MappedRam:
+    """Where a QEMU maps its guest's RAM. A hostile QEMU can mislead this: to other memory of its own, no further.
+
+    Raises: LookupError, OSError.
+    """
+    with Path(f"/proc/{pid}/maps").open() as maps:
+        for line in maps:
+            fields = line.split(maxsplit=5)
+            if len(fields) == 6 and fields[5].startswith(f"/memfd:{NAME} "):
+                low, high = (int(word, 16) for word in fields[0].split("-"))
+                if high - low == size_bytes:
+                    return MappedRam(pid, low, size_bytes)
+    raise LookupError(f"process {pid} does not map guest RAM")
+
+
+def _read_exactly(fd: int, view: memoryview) -> None:
+    done = 0
+    while done < len(view):
+        count = os.readv(fd, [view[done:]])
+        if count == 0:
+            raise EOFError("memory ended early")
+        done += count

@@ -1,0 +1,76 @@
+"""What a machine's folder says about its process, so that one of which the ledger never heard is found and ended."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from agent.drivers.driver import ProcessIdentity
+from agent.drivers.qemu.spawn import start_ticks
+
+FILE = "process.json"
+END_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Which QEMU was started last in a folder, and for which run of the sandbox."""
+
+    incarnation: str
+    image_id: str
+    pid: int
+    start_ticks: int
+    boot_id: str
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """As the ledger would keep it."""
+        return ProcessIdentity(self.pid, self.start_ticks)
+
+
+def write(folder: Path, incarnation: str, image_id: str, identity: ProcessIdentity) -> None:
+    """Raises: OSError."""
+    unfinished = folder / f"{FILE}.new"
+    record = Record(incarnation, image_id, identity.pid, identity.start_ticks, boot_id())
+    unfinished.write_text(json.dumps(asdict(record)))
+    unfinished.rename(folder / FILE)
+
+
+def read(folder: Path) -> Record | None:
+    """The record of a process that may still run: not of another boot of this host."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        record = Record(**json.loads((folder / FILE).read_bytes()))
+        if record.boot_id == boot_id():
+            return record
+    return None
+
+
+def end_process(folder: Path) -> bool:
+    """Ends the recorded process if it still runs and is provably ours, and waits for its end (milliseconds; blocks).
+    Answers whether there was one."""
+    record = read(folder)
+    if record is None:
+        return False
+    try:
+        pidfd = os.pidfd_open(record.pid)
+    except OSError:
+        return False
+    try:
+        if start_ticks(record.pid) != record.start_ticks:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        with select.epoll() as poll:
+            poll.register(pidfd, select.EPOLLIN)
+            poll.poll(END_SECONDS)
+        return True
+    finally:
+        os.close(pidfd)
+
+
+def boot_id() -> str:
+    """Of this run of the host."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

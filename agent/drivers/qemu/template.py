@@ -1,0 +1,184 @@
+"""Making a memory image: a template boots once, until its guest agent answers, and is kept as it stands then."""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from agent.drivers.driver import Command, Exited
+from agent.drivers.qemu import arguments, disks, manifests, ram, sockets
+from agent.drivers.qemu.arguments import Boot, Disk
+from agent.drivers.qemu.cgroups import Limits
+from agent.drivers.qemu.disks import DiskError
+from agent.drivers.qemu.images import DISK, EMPTY_OVERLAY, RAM, STATE, Image, ImageStore, closing
+from agent.drivers.qemu.launch import RUN, Launcher, Plan, Running
+from agent.drivers.qemu.manifests import ImageManifest
+from agent.drivers.qemu.monitor import MonitorError
+from agent.errors import AgentError, Code
+from agent.images import BaseImage
+from agent.link.link import GuestLink
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that a memory image depends on."""
+
+    template_name: str
+    vcpus: int
+    memory_mb: int
+    base: BaseImage
+    accelerator: str
+    qemu_version: str
+    tsc_khz: int
+
+    @property
+    def cpu(self) -> str:
+        """QEMU's default model lacks what today's programs expect; `max` under TCG is what it can emulate."""
+        return "host" if self.accelerator == "kvm" else "max"
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What the guest sees."""
+        return tuple(arguments.guest_arguments(cpu=self.cpu, vcpus=self.vcpus, memory_mb=self.memory_mb))
+
+    @property
+    def kernel_arguments(self) -> str:
+        """The guest kernel's command line."""
+        return arguments.kernel_arguments(self.tsc_khz)
+
+    @property
+    def content_id(self) -> str:
+        """The name of the image that it makes."""
+        return manifests.content_id(
+            {
+                "format": manifests.FORMAT,
+                "template": self.template_name,
+                "base": self.base.content_id,
+                "arguments": self.arguments,
+                "kernel_arguments": self.kernel_arguments,
+                "accelerator": self.accelerator,
+                "qemu_version": self.qemu_version,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateMaker:
+    """Boots templates."""
+
+    store: ImageStore
+    launcher: Launcher
+    data_dir: Path
+    boot_timeout_seconds: float
+    boot_attempts: int
+
+    async def make(self, recipe: Recipe) -> Image:
+        """Boots, saves and publishes; a boot that hangs is tried again. Nothing is left after a failure.
+
+        Raises: AgentError START_FAILED, DISK_FULL.
+        """
+        folder = self.store.begin(recipe.content_id)
+        try:
+            for attempt in range(1, self.boot_attempts + 1):
+                try:
+                    return await self._attempt(recipe, folder)
+                except AgentError as error:
+                    log.warning("template_boot_failed", attempt=attempt, detail=error.detail, reason=error.message)
+                    if attempt == self.boot_attempts or error.code is not Code.START_FAILED:
+                        raise
+            raise AssertionError("unreachable")
+        finally:
+            self.store.discard(folder)
+
+    async def _attempt(self, recipe: Recipe, folder: Path) -> Image:
+        for name in (DISK, EMPTY_OVERLAY, RAM, STATE):
+            (folder / name).unlink(missing_ok=True)
+        try:
+            await disks.new_overlay(folder / DISK, recipe.base.disk_size_mb)
+            await disks.new_overlay(folder / EMPTY_OVERLAY, recipe.base.disk_size_mb)
+        except (DiskError, OSError) as error:
+            raise AgentError(Code.START_FAILED, "The template's disk could not be made.", detail=str(error)) from error
+        ram_bytes = recipe.memory_mb << 20
+        with closing(ram.new_ram(ram_bytes)) as ram_fd:
+            running = await self.launcher.launch(
+                Plan(
+                    name=f"template-{recipe.content_id}",
+                    image_id=recipe.content_id,
+                    folder=folder,
+                    guest_arguments=recipe.arguments,
+                    accelerator=recipe.accelerator,
+                    disk=Disk(folder / DISK, (recipe.base.disk,)),
+                    ram_fd=ram_fd,
+                    ram_bytes=ram_bytes,
+                    ram_shared=True,
+                    limits=Limits(recipe.memory_mb, recipe.vcpus),
+                    boot=Boot(recipe.base.kernel, recipe.base.initrd, recipe.kernel_arguments),
+                )
+            )
+            try:
+                await self._settle(running, folder)
+                await self._save_state(running, folder)
+            except MonitorError as error:
+                raise AgentError(Code.START_FAILED, "The template could not be saved.", detail=str(error)) from error
+            finally:
+                await running.end()
+            return await asyncio.to_thread(self._publish, recipe, folder, ram_fd)
+
+    async def _settle(self, running: Running, folder: Path) -> None:
+        """Waits for the guest, and has it do once what sandboxes do first, so that clones find it in memory."""
+        connection = sockets.connect(folder / RUN, sockets.LINK)
+        try:
+            async with asyncio.timeout(self.boot_timeout_seconds):
+                link = await GuestLink.open(connection, deadline_seconds=self.boot_timeout_seconds)
+                try:
+                    process = await link.exec(Command(("python3", "-c", "pass")))
+                    async for event in process:
+                        if isinstance(event, Exited) and event.exit_code != 0:
+                            log.warning("template_warm_up_failed", exit_code=event.exit_code)
+                    await link.quiesce()
+                finally:
+                    await link.close()
+        except (AgentError, OSError, TimeoutError) as error:
+            console = await running.monitor.console()
+            detail = f"{error!r}; console: {console[-2000:]!r}; {running.process.words()}"
+            raise AgentError(Code.START_FAILED, "The template did not boot in time.", detail=detail) from error
+
+    async def _save_state(self, running: Running, folder: Path) -> None:
+        await running.monitor.run("stop")
+        state = os.open(folder / STATE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with closing(state):
+            number = await running.monitor.send_descriptor(state)
+            await running.monitor.run("xen-save-devices-state", filename=f"/dev/fdset/{number}", live=False)
+
+    def _publish(self, recipe: Recipe, folder: Path, ram_fd: int) -> Image:
+        try:
+            ram.store(ram_fd, folder / RAM)
+            # Clones run under other users than the template did.
+            (folder / DISK).chmod(0o644)
+            relative = os.path.relpath(recipe.base.disk, self.data_dir)
+            base = str(recipe.base.disk) if relative.startswith("..") else relative
+            own = self.store.path(recipe.content_id) / DISK
+            manifest = ImageManifest(
+                content_id=recipe.content_id,
+                template_name=recipe.template_name,
+                vcpus=recipe.vcpus,
+                memory_mb=recipe.memory_mb,
+                disk_size_mb=recipe.base.disk_size_mb,
+                accelerator=recipe.accelerator,
+                qemu_version=recipe.qemu_version,
+                cpu=recipe.cpu,
+                tsc_khz=recipe.tsc_khz,
+                kernel_arguments=recipe.kernel_arguments,
+                arguments=recipe.arguments,
+                base_content_id=recipe.base.content_id,
+                disks=(os.path.relpath(own, self.data_dir), base),
+                state=manifests.sum_of_file(folder / STATE),
+                ram_bytes=recipe.memory_mb << 20,
+            )
+            return self.store.publish(folder, manifest)
+        except OSError as error:
+            raise AgentError(Code.DISK_FULL, "The template's image could not be stored.", detail=str(error)) from error
