@@ -49,6 +49,11 @@ class GuestLink:
         assert self._channel.error is not None
         return self._channel.error
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is over."""
+        return self._channel.lost.is_set()
+
     async def identify(self, identity: Identity) -> None:
         """Returns when the guest has applied all of it. May be repeated. Raises: AgentError."""
         await self._acknowledged(wire.IDENTIFY, requests.identity(identity), IDENTIFY_SECONDS)
