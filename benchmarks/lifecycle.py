@@ -9,8 +9,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from graphql import parse
@@ -36,9 +37,10 @@ HOSTS = parse("{ admin { hosts { accelerator } } }")
 async def measure(console: Console, runs: int, idle_seconds: float) -> tuple[dict[str, str | int], Samples]:
     """Everything that is to be measured, after one round that is not counted."""
     samples = Samples()
-    async with platform(environment()) as found, connect(found.url, found.key) as client:
+    progress = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    async with platform(environment(), progress) as found, connect(found.url, found.key) as client:
         accelerator = await _accelerator(client, console)
-        async with _floor(accelerator, console) as floor, _product(client) as product:
+        async with _floor(accelerator, progress) as floor, _product(client) as product:
             for number in range(runs + 1):
                 start = time.perf_counter()
                 # the first round is thrown away: files are read and images made in it
@@ -63,10 +65,10 @@ async def _accelerator(client: Client, console: Console) -> str:
 
 
 @asynccontextmanager
-async def _floor(accelerator: str, console: Console) -> AsyncIterator[Floor]:
+async def _floor(accelerator: str, progress: Callable[[str], None]) -> AsyncIterator[Floor]:
     with tempfile.TemporaryDirectory(prefix="nestbox-floor-") as name:
         directory = Path(name)
-        image = await base_image(cache_directory(), directory, lambda line: console.print(line, highlight=False))
+        image = await base_image(cache_directory(), directory, progress)
         floor = Floor(Image(image.kernel, image.initrd, image.disk, MEMORY_BYTES, accelerator), directory)
         try:
             await floor.prepare()

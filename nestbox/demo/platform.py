@@ -7,7 +7,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,13 @@ START_DEADLINE_SECONDS = 600
 """A first start builds the base image."""
 STOP_DEADLINE_SECONDS = 60
 READY_POLL_SECONDS = 0.1
+TELL_SECONDS = 10
 LOG_LINES_SHOWN = 20
 
+Progress = Callable[[str], None]
+"""Told a line for people, now and then, while something takes long."""
+
+_OF_ANOTHER_PLATFORM = frozenset({"DATABASE_URL", "NESTBOX_API_HOST", "NESTBOX_AGENT_DRIVER"})
 _KEY = re.compile(r"\bnb_[0-9A-Za-z]+_[0-9A-Za-z_-]+")
 
 
@@ -36,7 +42,7 @@ class Platform:
 
 
 @asynccontextmanager
-async def platform(environment: Mapping[str, str]) -> AsyncIterator[Platform]:
+async def platform(environment: Mapping[str, str], progress: Progress) -> AsyncIterator[Platform]:
     """The platform that NESTBOX_URL and NESTBOX_API_KEY name, else one of our own.
 
     Raises: PlatformError.
@@ -47,12 +53,12 @@ async def platform(environment: Mapping[str, str]) -> AsyncIterator[Platform]:
     elif url or key:
         raise PlatformError("Set both NESTBOX_URL and NESTBOX_API_KEY, or neither to have a platform started here.")
     else:
-        async with own_platform(environment) as own:
+        async with own_platform(environment, progress) as own:
             yield own
 
 
 @asynccontextmanager
-async def own_platform(environment: Mapping[str, str]) -> AsyncIterator[Platform]:
+async def own_platform(environment: Mapping[str, str], progress: Progress) -> AsyncIterator[Platform]:
     """Starts `nestbox up` on free ports with an empty data directory; stops it and removes the directory at the end,
     also when cancelled. The base image is taken from the user's cache, where it is built if need be.
 
@@ -65,10 +71,11 @@ async def own_platform(environment: Mapping[str, str]) -> AsyncIterator[Platform
         api_port, agent_port = _free_ports(2)
         url = f"http://127.0.0.1:{api_port}"
         settings = {
-            **environment,
+            # of the user's own settings only what does not point at the user's own platform and database
+            **{name: value for name, value in environment.items() if name not in _OF_ANOTHER_PLATFORM},
             "NESTBOX_DATA_DIR": str(directory / "data"),
             "NESTBOX_API_PORT": str(api_port),
-            "NESTBOX_AGENT_ADDRESS": f"127.0.0.1:{agent_port}",
+            "NESTBOX_AGENT_PORT": str(agent_port),
         }
         log = directory / "up.log"
         with log.open("wb") as output:
@@ -84,7 +91,7 @@ async def own_platform(environment: Mapping[str, str]) -> AsyncIterator[Platform
                 start_new_session=True,
             )
         try:
-            await _until_ready(process, url, log)
+            await _until_ready(process, url, log, progress)
             yield Platform(url, await _new_key(settings))
         finally:
             await asyncio.shield(_stop(process))
@@ -92,16 +99,21 @@ async def own_platform(environment: Mapping[str, str]) -> AsyncIterator[Platform
         shutil.rmtree(directory, ignore_errors=True)
 
 
-async def _until_ready(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+async def _until_ready(process: asyncio.subprocess.Process, url: str, log: Path, progress: Progress) -> None:
+    start = told_at = time.monotonic()
     async with httpx.AsyncClient(base_url=url, timeout=5) as http:
-        try:
-            async with asyncio.timeout(START_DEADLINE_SECONDS):
-                while not await _is_ready(http):
-                    if process.returncode is not None:
-                        raise PlatformError(f"`nestbox up` ended ({process.returncode}):\n{_tail(log)}")
-                    await asyncio.sleep(READY_POLL_SECONDS)
-        except TimeoutError:
-            raise PlatformError(f"`nestbox up` is not ready after {START_DEADLINE_SECONDS} s:\n{_tail(log)}") from None
+        while not await _is_ready(http):
+            if process.returncode is not None:
+                raise PlatformError(f"`nestbox up` ended ({process.returncode}):\n{_tail(log, LOG_LINES_SHOWN)}")
+            now = time.monotonic()
+            if now - start > START_DEADLINE_SECONDS:
+                raise PlatformError(
+                    f"`nestbox up` is not ready after {now - start:.0f} s:\n{_tail(log, LOG_LINES_SHOWN)}"
+                )
+            if now - told_at > TELL_SECONDS:
+                told_at = now
+                progress(f"still starting: {_tail(log, 1)}")
+            await asyncio.sleep(READY_POLL_SECONDS)
 
 
 async def _is_ready(http: httpx.AsyncClient) -> bool:
@@ -142,8 +154,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
+def _tail(log: Path, lines: int) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def _free_ports(count: int) -> list[int]:
