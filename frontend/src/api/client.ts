@@ -1,4 +1,4 @@
-import { Client, fetchExchange, subscriptionExchange } from '@urql/core';
+import { Client, fetchExchange, subscriptionExchange, type ExecutionResult } from '@urql/core';
 import { createClient as createSocket, type Client as Socket } from 'graphql-ws';
 
 import { paths } from './paths';
@@ -15,7 +15,7 @@ export const bearer = (key: string): string => `Bearer ${key}`;
  */
 export function openSocket(key: string): Socket {
   let pongTimeout: ReturnType<typeof setTimeout> | undefined;
-  const socket: Socket & { terminate?: () => void } = createSocket({
+  const socket: Socket = createSocket({
     url: paths.graphqlSocket,
     connectionParams: { authorization: bearer(key) },
     connectionAckWaitTimeout: PONG_WITHIN_MS,
@@ -23,7 +23,10 @@ export function openSocket(key: string): Socket {
     retryAttempts: 0,
     on: {
       ping: (received) => {
-        if (!received) pongTimeout = setTimeout(() => { socket.terminate?.(); }, PONG_WITHIN_MS);
+        if (received) return;
+        pongTimeout = setTimeout(() => {
+          socket.terminate();
+        }, PONG_WITHIN_MS);
       },
       pong: (received) => {
         if (received) clearTimeout(pongTimeout);
@@ -48,7 +51,23 @@ export function createApiClient(key: string): Client {
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query = '', variables }) => ({
-          subscribe: (sink) => ({ unsubscribe: socket.subscribe({ query, variables: { ...variables } }, sink) }),
+          subscribe: (sink) => ({
+            unsubscribe: socket.subscribe<ExecutionResult['data']>(
+              { query, variables: { ...variables } },
+              {
+                // the two libraries differ only in whether an absent `data` may be written as undefined
+                next: (result) => {
+                  sink.next(result as ExecutionResult);
+                },
+                error: (cause) => {
+                  sink.error(cause);
+                },
+                complete: () => {
+                  sink.complete();
+                },
+              },
+            ),
+          }),
         }),
       }),
     ],

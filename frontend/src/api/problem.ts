@@ -19,7 +19,7 @@ interface UserErrorLike {
 /** Codes that end a session: the key is not, or no longer, accepted. */
 const SESSION_ENDED = new Set(['UNAUTHENTICATED']);
 /** WebSocket close codes of graphql-transport-ws with the same meaning. */
-const CLOSED_UNAUTHENTICATED = new Set([4401, 4403]);
+const CLOSED_UNAUTHENTICATED = new Set<unknown>([4401, 4403]);
 
 /**
  * The one way from anything that failed to something to show. Takes what urql and graphql-ws throw (GraphQL errors,
@@ -47,13 +47,18 @@ export function endsSession(found: Problem): boolean {
 }
 
 function problemOfConnection(cause: unknown, status: number | undefined): Problem {
-  if (cause instanceof CloseEvent && CLOSED_UNAUTHENTICATED.has(cause.code)) return refusedKey();
+  if (CLOSED_UNAUTHENTICATED.has(closeCode(cause))) return refusedKey();
   if (status === 401) return refusedKey();
   if (status === 429) return problem('RATE_LIMITED', 'Too many requests. Wait a moment and try again.', true);
   if (status !== undefined && status >= 500) {
     return problem('UNAVAILABLE', `Nestbox answered with an error (HTTP ${status}). Try again in a moment.`, true);
   }
   return problem('UNREACHABLE', 'Nestbox does not answer. Is it running, and can this computer reach it?', true);
+}
+
+/** graphql-ws hands on the socket's close event, or one of its own with the same field. */
+function closeCode(cause: unknown): unknown {
+  return typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
 }
 
 function refusedKey(): Problem {

@@ -28,17 +28,16 @@ export function keepSubscribed(stream: Stream): () => void {
 
   function attempt(): void {
     clearTimeout(timer);
-    stop?.();
-    let current = true;
+    const life = { current: true };
     const stopAttempt = stream.start(
       () => {
-        if (!current) return;
+        if (!life.current) return;
         failures = 0;
         stream.onState('live');
       },
       (problem) => {
-        if (!current) return;
-        current = false;
+        if (!life.current) return;
+        life.current = false;
         stop = null;
         if (problem && stream.isFatal(problem)) {
           end();
@@ -49,12 +48,13 @@ export function keepSubscribed(stream: Stream): () => void {
         timer = setTimeout(attempt, waitAfter(failures++));
       },
     );
-    stop = () => {
-      current = false;
-      stopAttempt();
-    };
-    // an attempt may be over before it was given its stop
-    if (!current) stop = null;
+    // an attempt may be over before it gives its stop
+    if (life.current) {
+      stop = () => {
+        life.current = false;
+        stopAttempt();
+      };
+    }
   }
 
   function attemptNow(): void {

@@ -50,7 +50,9 @@ export function useLiveSandboxes(onSessionEnd: (problem: Problem) => void): Live
             }
           }),
         );
-        return subscription.unsubscribe;
+        return () => {
+          subscription.unsubscribe();
+        };
       },
       onState: setConnection,
       isFatal: endsSession,
