@@ -1,5 +1,8 @@
 """Files that the host writes and reads. Only regular files: opening anything else could block, or do something."""
 
+# pathlib would take longer to import in an emulated machine than all of this program
+# ruff: noqa: PTH
+
 from __future__ import annotations
 
 import os

@@ -1,5 +1,8 @@
 """Who this machine is. A clone is its template's twin until it has been told: same clock, same random numbers."""
 
+# pathlib would take longer to import in an emulated machine than all of this program
+# ruff: noqa: PTH
+
 from __future__ import annotations
 
 import fcntl
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 _RNDADDENTROPY = 0x40085203
 _RNDRESEEDCRNG = 0x5207
 _STATE = b"/run/nestbox/environment"
+_FOLDER = b"/run/identity/"
 
 
 class Identity:
@@ -54,12 +58,13 @@ class Identity:
             _write(b"/proc/sys/kernel/hostname", hostname)
         entries.append(b"NESTBOX_SANDBOX_ID=" + sandbox_id)
         self._spawner.environment = _variables(entries)
-        root = self._root
-        _write(root + _STATE, b"\0".join(entries))
-        _write(root + b"/etc/hostname", hostname + b"\n")
-        _write(root + b"/etc/machine-id", machine_id + b"\n")
-        _write(root + b"/etc/hosts", b"127.0.0.1 localhost\n127.0.1.1 " + hostname + b"\n::1 localhost ip6-localhost\n")
-        _write(root + b"/etc/environment", b"".join(_line(entry) for entry in entries))
+        # below /etc there are links to these, as the image's recipe says
+        folder = self._root + _FOLDER
+        _write(self._root + _STATE, b"\0".join(entries), 0o600)
+        _write(folder + b"hostname", hostname + b"\n")
+        _write(folder + b"machine-id", machine_id + b"\n")
+        _write(folder + b"hosts", b"127.0.0.1 localhost\n127.0.1.1 " + hostname + b"\n::1 localhost ip6-localhost\n")
+        _write(folder + b"environment", b"".join(_line(entry) for entry in entries))
 
 
 def _variables(entries: list[bytes]) -> dict[bytes, bytes]:
@@ -75,8 +80,8 @@ def _line(entry: bytes) -> bytes:
     return b"" if b"\n" in entry else entry + b"\n"
 
 
-def _write(path: bytes, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+def _write(path: bytes, content: bytes, mode: int = 0o644) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         os.write(descriptor, content)
     finally:

@@ -27,10 +27,12 @@ class Loop:
         """Called once each, before the loop waits again."""
 
     def watch(self, descriptor: int, events: int, handler: Callable[[], None]) -> None:
+        """Calls `handler` whenever one of `events` holds (or the other end has gone), until `forget`."""
         self._epoll.register(descriptor, events)
         self._handlers[descriptor] = handler
 
     def change(self, descriptor: int, events: int) -> None:
+        """Other events for one that is watched."""
         self._epoll.modify(descriptor, events)
 
     def forget(self, descriptor: int) -> None:
@@ -46,6 +48,7 @@ class Loop:
         return self._timer_count
 
     def cancel(self, number: int) -> None:
+        """Does nothing for one that was called."""
         self._timers = [timer for timer in self._timers if timer[1] != number]
 
     def turn(self) -> None:

@@ -1,5 +1,8 @@
 """Starts the guest: `main.py` in a machine, `main.py --listen PATH --root FOLDER` on the development machine."""
 
+# pathlib would take longer to import in an emulated machine than all of this program
+# ruff: noqa: PTH
+
 from __future__ import annotations
 
 import gc
@@ -41,7 +44,7 @@ def _open_port() -> int:
 
 
 def _listen(loop: Loop, session: Session, path: str) -> Port:
-    import socket  # not needed in a machine, and slow to import
+    import socket  # noqa: PLC0415 (not needed in a machine, and slow to import)
 
     server = socket.socket(socket.AF_UNIX)
     server.bind(path)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         def lost(self) -> None:
             """The host has gone."""
 
-        def frame(self, stream: int, kind: int, payload: bytes) -> None: ...
+        def frame(self, stream: int, kind: int, payload: bytes) -> None:
+            """A frame of a valid kind and length."""
 
 
 OUTBOX_FULL = 128 * 1024  # then nothing more is read from commands and files
@@ -57,6 +58,7 @@ class Port:
         return len(self._outbox) >= OUTBOX_FULL
 
     def when_free(self, handler: Callable[[], None]) -> None:
+        """Calls `handler` once, when `full` no longer holds; never, if the host goes."""
         self._stalled.append(handler)
 
     def send(self, stream: int, kind: int, payload: bytes = b"") -> None:

@@ -1,5 +1,8 @@
 """Commands: a program in a session of its own, with a pipe for each of its standard streams."""
 
+# pathlib would take longer to import in an emulated machine than all of this program
+# ruff: noqa: PTH
+
 from __future__ import annotations
 
 import errno
@@ -272,9 +275,10 @@ class Process:
     def _kill(self) -> None:
         if self._status is None:
             try:
+                # not reaped yet, so the number is still its own
                 os.killpg(self.pid, SIGKILL)
-            except OSError:
-                pass  # it ended just now, and its end is about to be noticed
+            except ProcessLookupError:
+                return
 
     def _ended(self) -> None:
         pid, status = os.waitpid(self.pid, os.WNOHANG)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from struct import error as StructError
+import struct
 
 from agent.guest import refusal, wire
 from agent.guest.files import FileReader, FileWriter
@@ -88,7 +88,7 @@ class Session:
             self.fail(stream, reason)
         except OSError as error:
             self.fail(stream, refusal.of_os_error(error, b"a file that the identity is kept in"))
-        except (StructError, ValueError, IndexError) as error:
+        except (struct.error, ValueError, IndexError) as error:
             self.fail(stream, Refusal(refusal.INVALID, f"The request is malformed: {error}."))
 
     def _begin(self, stream: int, kind: int, body: bytes) -> None:

@@ -2,7 +2,7 @@
 
 It is made of three files. `disk` is an ext4 file system of 5 GiB of which about 250 MB are there. `kernel` is Debian's
 cloud kernel, unpacked from its package and never installed. `initrd` loads the modules, mounts, and brings the guest
-program along: a sandbox's disk holds none of it, so a machine that boots an old disk runs the program that fits its host.
+program along: a disk holds none of it, so a machine that boots an old disk runs the program that fits its host.
 
 On the kernel's command line the guest needs nothing. The drive must be the first virtio-blk device (`/dev/vda`), and
 the port be named as in `agent/guest/wire.py`; output of the kernel and of the guest program goes to the console.

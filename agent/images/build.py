@@ -33,19 +33,17 @@ class BaseImage:
     disk_size_mb: int
 
 
-async def base_image(
-    cache_dir: Path, data_dir: Path, progress: Progress, *, environment: dict[str, str] | None = None
-) -> BaseImage:
+async def base_image(cache_dir: Path, data_dir: Path, progress: Progress) -> BaseImage:
     """The base image in `data_dir/images`, from the cache or built into it (about 40 s, and needs Debian's packages).
 
-    `environment` is for the tools, proxies for one. Concurrent calls, of other processes too, build once.
+    Concurrent calls, of other processes too, build once.
     Raises: BuildError; nothing half-built is left. May be cancelled and repeated.
     """
     cache = cache_dir / "images"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         async with _locked(cache / "lock", progress):
-            root = await _root(cache, environment or {}, progress)
+            root = await _root(cache, progress)
             return await asyncio.to_thread(_install, root, data_dir / "images")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -53,7 +51,7 @@ async def base_image(
         raise BuildError(f"The base image could not be stored: {error}.") from error
 
 
-async def _root(cache: Path, environment: dict[str, str], progress: Progress) -> Path:
+async def _root(cache: Path, progress: Progress) -> Path:
     """The slow part, from the cache if it is there."""
     root = cache / f"root-{recipe.root_key()}"
     if (root / rootfs.MANIFEST).exists():
@@ -67,7 +65,7 @@ async def _root(cache: Path, environment: dict[str, str], progress: Progress) ->
     progress("Building the base image from Debian's packages, once; this takes about a minute.")
     staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=cache))
     try:
-        await rootfs.build(staging, environment, progress)
+        await rootfs.build(staging, progress)
         for file in (*staging.iterdir(), *(staging / "modules").iterdir()):
             file.chmod(0o755 if file.is_dir() else 0o444)
         staging.rename(root)

@@ -1,4 +1,4 @@
-"""The fast part: an initrd with the modules and the guest program. Not compressed: an emulated machine unpacks slowly."""
+"""The fast part: an initrd with the modules and the guest program. Not compressed, since emulation is slow."""
 
 from pathlib import Path
 

@@ -51,16 +51,14 @@ MKE2FS_OPTIONS = (
 )
 
 # Runs in mmdebstrap with the new root as $1, after the packages are there. The kernel's package is only downloaded.
-CUSTOMIZE = f"""set -eu
+CUSTOMIZE = """set -eu
 cd "$1"
 rm -f usr/lib/python3*/EXTERNALLY-MANAGED
 rm -rf var/cache/apt/* var/lib/apt/lists/* var/cache/debconf/*-old var/log/* var/lib/dpkg/*-old
 printf '::respawn:/usr/bin/python3 -I -S -B /run/nestbox/guest/start.py\\n' > etc/inittab
-printf 'sandbox\\n' > etc/hostname
-printf '127.0.0.1 localhost\\n::1 localhost ip6-localhost\\n' > etc/hosts
 : > etc/resolv.conf
-: > etc/machine-id
-: > etc/environment
+# the guest program writes them after every clone: into memory, which is faster and leaves the disk clean
+for name in environment hostname hosts machine-id; do ln -sf /run/identity/$name etc/$name; done
 mkdir -p var/log usr/local/bin
 """
 DOWNLOAD_KERNEL = f"""set -eu
@@ -82,7 +80,8 @@ $b mount -t ext4 -o noatime,discard /dev/vda /mnt
 for folder in dev sys; do $b mount --move /$folder /mnt/$folder; done
 $b mount -t tmpfs -o mode=0755,nosuid,nodev run /mnt/run
 $b mount -t tmpfs -o mode=1777,nosuid,nodev tmp /mnt/tmp
-$b mkdir -p /mnt/dev/pts /mnt/dev/shm /mnt/run/lock /mnt/run/nestbox
+$b mkdir -p /mnt/dev/pts /mnt/dev/shm /mnt/run/lock /mnt/run/nestbox /mnt/run/identity
+printf '127.0.0.1 localhost\\n::1 localhost ip6-localhost\\n' > /mnt/run/identity/hosts
 $b mount -t devpts -o mode=0620,gid=5,ptmxmode=0666 devpts /mnt/dev/pts
 $b mount -t tmpfs -o mode=1777,nosuid,nodev shm /mnt/dev/shm
 $b ln -s /proc/self/fd /mnt/dev/fd

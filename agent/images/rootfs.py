@@ -26,10 +26,10 @@ _SENTENCES = {
 _BUSYBOX_NAMES = ("./usr/bin/busybox", "./bin/busybox")
 
 
-async def build(folder: Path, environment: dict[str, str], progress: Progress) -> None:
-    """Fills `folder` (an empty one) with `disk`, `kernel`, `busybox`, `modules/` and the manifest. Raises: BuildError."""
+async def build(folder: Path, progress: Progress) -> None:
+    """Fills the empty `folder` with `disk`, `kernel`, `busybox`, `modules/` and the manifest. Raises: BuildError."""
     archive, package = folder / "root.tar", folder / "kernel-package"
-    await _bootstrap(folder, archive, environment, progress)
+    await _bootstrap(folder, archive, progress)
     progress("Unpacking the kernel…")
     digest = await asyncio.to_thread(_digest, archive)
     version = await _unpack_kernel(folder, package)
@@ -41,7 +41,7 @@ async def build(folder: Path, environment: dict[str, str], progress: Progress) -
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
-async def _bootstrap(folder: Path, archive: Path, environment: dict[str, str], progress: Progress) -> None:
+async def _bootstrap(folder: Path, archive: Path, progress: Progress) -> None:
     def said(line: str) -> None:
         for start, sentence in _SENTENCES.items():
             if line.startswith(start):
@@ -67,7 +67,7 @@ async def _bootstrap(folder: Path, archive: Path, environment: dict[str, str], p
             recipe.SUITE,
             str(archive),
         ),
-        environment={**environment, **own},
+        variables=own,
         cwd=folder,
         said=said,
     )
@@ -98,16 +98,13 @@ async def _unpack_kernel(folder: Path, package: Path) -> str:
 async def _make_disk(folder: Path, archive: Path) -> None:
     """An ext4 file system from the archive, without mounting anything. It takes a user namespace when we are not root:
     files must belong to root and others in there."""
+    options = shlex.join(recipe.MKE2FS_OPTIONS)
     script = (
-        "set -eu; mkdir root; tar -xf {archive} -C root --exclude='./dev/*' --numeric-owner; "
-        "mke2fs -q {options} -d root disk {size}M; rm -rf root"
-    ).format(
-        archive=shlex.quote(str(archive)),
-        options=shlex.join(recipe.MKE2FS_OPTIONS),
-        size=recipe.DISK_SIZE_MB,
+        f"set -eu; mkdir root; tar -xf {shlex.quote(str(archive))} -C root --exclude='./dev/*' --numeric-owner; "
+        f"mke2fs -q {options} -d root disk {recipe.DISK_SIZE_MB}M; rm -rf root"
     )
     prefix = () if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user", "--map-auto", "--")
-    await run((*prefix, "sh", "-c", script), environment={"E2FSPROGS_FAKE_TIME": recipe.EPOCH}, cwd=folder)
+    await run((*prefix, "sh", "-c", script), variables={"E2FSPROGS_FAKE_TIME": recipe.EPOCH}, cwd=folder)
 
 
 def _digest(archive: Path) -> str:
@@ -120,7 +117,7 @@ def _take_busybox(archive: Path, target: Path) -> None:
         for member in members:
             if member.name in _BUSYBOX_NAMES and member.isreg():
                 content = members.extractfile(member)
-                assert content is not None
-                target.write_bytes(content.read())
-                return
+                if content is not None:
+                    target.write_bytes(content.read())
+                    return
     raise BuildError("The root file system has no busybox.")

@@ -8,6 +8,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from agent.errors import AgentError, Code
 
@@ -16,6 +17,7 @@ Progress = Callable[[str], None]
 
 # program → Debian package
 TOOLS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "tar": "tar", "dpkg-deb": "dpkg", "unshare": "util-linux"}
+_NONE: Mapping[str, str] = MappingProxyType({})
 LAST_LINES = 20  # of what a failed program said, for the log
 
 
@@ -46,25 +48,26 @@ def search_path() -> str:
 
 
 async def run(
-    argv: Sequence[str], *, environment: Mapping[str, str] | None = None, cwd: Path, said: Progress | None = None
+    argv: Sequence[str], *, cwd: Path, variables: Mapping[str, str] = _NONE, said: Progress | None = None
 ) -> None:
     """Runs a program to its end; a cancellation kills it and all that it started. Its lines go to `said`.
 
     Raises: BuildError with its last lines as the detail.
     """
     process = await asyncio.create_subprocess_exec(
+        # all else is inherited: it may name a proxy
+        *("env", f"PATH={search_path()}", "LC_ALL=C.UTF-8", *(f"{name}={value}" for name, value in variables.items())),
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         cwd=cwd,
-        env={"PATH": search_path(), "LC_ALL": "C.UTF-8", "HOME": str(cwd), **(environment or {})},
         start_new_session=True,
     )
     last: deque[str] = deque(maxlen=LAST_LINES)
     try:
-        assert process.stderr is not None
-        async for line in process.stderr:
+        stderr = process.stderr or asyncio.StreamReader()  # it is a pipe, as asked for above
+        async for line in stderr:
             text = line.decode("utf-8", "replace").strip()
             last.append(text)
             if said is not None:

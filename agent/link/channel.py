@@ -38,7 +38,7 @@ class Channel(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.error: AgentError | None = None
-        self.lost = asyncio.Event()
+        self.lost: asyncio.Future[AgentError] = asyncio.get_running_loop().create_future()
         self.streams: dict[int, Receiver] = {}
         self.last_number = 0
         self._transport: asyncio.Transport | None = None
@@ -83,20 +83,26 @@ class Channel(asyncio.Protocol):
     # from the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        """Called once, by the event loop."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError(f"a guest link needs a stream, not {transport!r}")
         transport.set_write_buffer_limits(high=WRITE_BUFFER_HIGH)
         self._transport = transport
 
     def pause_writing(self) -> None:
+        """The buffer is above its high mark: `ready` waits."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
+        """The buffer is below its low mark."""
         self._writable.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """QEMU has closed the link, or we have."""
         self.close(AgentError(Code.MACHINE_GONE, "The machine is gone.", detail=f"guest link lost: {exc}"))
 
     def data_received(self, data: bytes) -> None:
+        """Takes bytes of the guest; a violation ends the connection."""
         if self.error is not None:
             return
         self._inbox += data
@@ -174,9 +180,10 @@ class Channel(asyncio.Protocol):
     async def quiesce(self, deadline_seconds: float) -> None:
         """Holds all frames back and waits until QEMU has taken what was sent, or the deadline is over."""
         self._released.clear()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + deadline_seconds
-        while self.error is None and self._unsent_bytes() and loop.time() < until:
+        # the kernel tells nobody when the other end has read, so we look
+        for _ in range(round(deadline_seconds / QUIESCE_POLL_SECONDS)):
+            if self.error is not None or not self._unsent_bytes():
+                return
             await asyncio.sleep(QUIESCE_POLL_SECONDS)
 
     def release(self) -> None:
@@ -207,5 +214,6 @@ class Channel(asyncio.Protocol):
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             stream.fail(error)
-        for event in (self._found, self._writable, self._released, self.lost):
+        for event in (self._found, self._writable, self._released):
             event.set()
+        self.lost.set_result(error)

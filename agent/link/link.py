@@ -45,14 +45,13 @@ class GuestLink:
 
     async def lost(self) -> AgentError:
         """Returns why, when the connection is over. Any number may wait, at any time."""
-        await self._channel.lost.wait()
-        assert self._channel.error is not None
-        return self._channel.error
+        # a waiter that is cancelled takes only itself away
+        return await asyncio.shield(self._channel.lost)
 
     @property
     def is_lost(self) -> bool:
         """Whether the connection is over."""
-        return self._channel.lost.is_set()
+        return self._channel.lost.done()
 
     async def identify(self, identity: Identity) -> None:
         """Returns when the guest has applied all of it. May be repeated. Raises: AgentError."""
@@ -71,7 +70,7 @@ class GuestLink:
             stream.close()
 
     async def exec(self, command: Command) -> GuestProcess:
-        """Starts a command; whether it could be started is said by its first event. Raises: AgentError INVALID, BUSY."""
+        """Starts a command; its first event says whether it could be started. Raises: AgentError INVALID, BUSY."""
         await self._channel.ready()
         return GuestProcess(self._channel, command)
 
