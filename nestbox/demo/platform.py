@@ -25,8 +25,8 @@ LOG_LINES_SHOWN = 20
 Progress = Callable[[str], None]
 """Told a line for people, now and then, while something takes long."""
 
-_OF_ANOTHER_PLATFORM = frozenset({"DATABASE_URL", "NESTBOX_API_HOST", "NESTBOX_AGENT_DRIVER"})
-_KEY = re.compile(r"\bnb_[0-9A-Za-z]+_[0-9A-Za-z_-]+")
+_OF_ANOTHER_PLATFORM = frozenset({"DATABASE_URL", "NESTBOX_API_HOST", "NESTBOX_AGENT_ADDRESS", "NESTBOX_AGENT_DRIVER"})
+_KEY = re.compile(r"\bnb_[0-9A-Za-z-]+_[0-9A-Za-z_-]+")
 
 
 class PlatformError(Exception):
@@ -74,17 +74,21 @@ async def own_platform(environment: Mapping[str, str], progress: Progress) -> As
             # of the user's own settings only what does not point at the user's own platform and database
             **{name: value for name, value in environment.items() if name not in _OF_ANOTHER_PLATFORM},
             "NESTBOX_DATA_DIR": str(directory / "data"),
-            "NESTBOX_API_PORT": str(api_port),
-            "NESTBOX_AGENT_PORT": str(agent_port),
         }
+        ports = ("--api-port", str(api_port), "--agent-port", str(agent_port))
         log = directory / "up.log"
         with log.open("wb") as output:
-            # a session of its own: Ctrl-C is for us, and we stop the platform in order
+            # a session of its own: Ctrl-C is for us, and we stop the platform in order; if we are killed, it stops itself
             process = await asyncio.create_subprocess_exec(
+                "setpriv",
+                "--pdeathsig",
+                "TERM",
+                "--",
                 sys.executable,
                 "-m",
                 "nestbox",
                 "up",
+                *ports,
                 stdout=output,
                 stderr=output,
                 env=settings,
@@ -132,6 +136,7 @@ async def _new_key(environment: Mapping[str, str]) -> str:
         "create",
         "--name",
         "demo",
+        "--admin",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env=environment,
