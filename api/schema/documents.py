@@ -29,6 +29,8 @@ class Document:
     operations: dict[str | None, OperationDefinitionNode]
     selected: frozenset[str]
     """The names of all fields in it."""
+    root_fields: frozenset[str]
+    """Those of them that are the names of root fields; some may only stand deeper."""
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to execute.
@@ -98,7 +100,12 @@ class Documents:
         if not operations:
             error = GraphQLError("The document has no operation.", extensions={"code": "GRAPHQL_VALIDATION_FAILED"})
             raise DocumentErrors([error])
-        return Document(node, operations, field_names(node))
+        return Document(node, operations, field_names(node), self._root_fields(node))
+
+    def _root_fields(self, node: DocumentNode) -> frozenset[str]:
+        roots = (self._schema.query_type, self._schema.mutation_type, self._schema.subscription_type)
+        names = {name for root in roots if root is not None for name in root.fields}
+        return field_names(node) & names
 
     def _parse(self, text: str) -> DocumentNode:
         try:

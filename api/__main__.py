@@ -1,0 +1,108 @@
+"""`python -m api`: the control plane as a program."""
+
+import argparse
+import asyncio
+import socket
+import sys
+
+import structlog
+import uvicorn
+
+from api.app import build_app
+from api.db.migrate import migrate
+from api.errors import NestboxError
+from api.ids import DEFAULT_TEAM_ID
+from api.logs import configure_logs
+from api.schema.schema import build_schema, print_sdl
+from api.services.services import Services
+from api.settings import Settings
+
+MESSAGE_BYTES_MAX = 1024 * 1024
+"""One WebSocket message, the same as a body over HTTP."""
+PING_SECONDS = 20.0
+"""A connection that does not answer a ping for as long is closed."""
+UNREAD_MS_MAX = 30_000
+"""After so long without the other side's kernel taking data, a connection is dropped (tcp(7), TCP_USER_TIMEOUT)."""
+SHUTDOWN_SECONDS = 10
+"""For requests under way, after which they are cancelled. Services then take a few seconds of their own."""
+
+
+class _Server(uvicorn.Server):
+    """Says once that it listens: whoever started us waits for that line, or for `/readyz`."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        structlog.get_logger("api").info("listening", address=f"http://{self.config.host}:{self.config.port}")
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises: OSError when the port is taken."""
+    app = build_app(settings)
+    with _listen(settings.api_host, settings.api_port) as listener:
+        config = uvicorn.Config(
+            app,
+            host=settings.api_host,
+            port=settings.api_port,
+            loop="uvloop",
+            http="httptools",
+            ws="websockets-sansio",
+            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_ping_interval=PING_SECONDS,
+            ws_ping_timeout=PING_SECONDS,
+            # saves the memory of a compressor per connection; messages are small
+            ws_per_message_deflate=False,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+        _Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=2048)
+    # connections inherit it
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS_MAX)
+    return listener
+
+
+async def create_key(settings: Settings, name: str, *, admin: bool) -> str:
+    """A new API key of the default team."""
+    services = Services(settings.database_url.get_secret_value(), host_addresses=(), agent_token="")
+    async with services:
+        return await services.auth.create_key(name, team_id=DEFAULT_TEAM_ID, is_platform_admin=admin)
+
+
+def main() -> None:
+    """Runs the command that is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m api", description="The control plane of Nestbox.")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("serve", help="serve the API and the dashboard (the default)")
+    commands.add_parser("migrate", help="bring the database to the newest schema")
+    key = commands.add_parser("create-key", help="make an API key and print it; it cannot be seen again")
+    key.add_argument("--name", required=True, help="what the key is called")
+    key.add_argument("--admin", action="store_true", help="make it the key of a platform admin")
+    commands.add_parser("export-schema", help="print the GraphQL schema")
+    arguments = parser.parse_args()
+
+    if arguments.command == "export-schema":
+        sys.stdout.write(print_sdl(build_schema()))
+        return
+    settings = Settings()
+    configure_logs(settings.log_level)
+    try:
+        if arguments.command == "migrate":
+            asyncio.run(migrate(settings.database_url.get_secret_value()))
+        elif arguments.command == "create-key":
+            sys.stdout.write(asyncio.run(create_key(settings, arguments.name, admin=arguments.admin)) + "\n")
+        else:
+            serve(settings)
+    except NestboxError as error:
+        sys.exit(f"{error.message} {error.detail}".strip())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The application: every part is made here, once, in the order in which they need each other."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from api.http.errors import error_response
+from api.http.files import FileEndpoint
+from api.http.gateway import Gateway
+from api.http.graphql import GraphQLOverHTTP
+from api.http.health import Readiness, healthz
+from api.http.middleware import RequestMiddleware
+from api.http.pages import Pages
+from api.http.websocket import GraphQLOverWebSocket
+from api.reconciler.reconciler import Reconciler
+from api.schema.execution import GraphQL
+from api.schema.schema import build_schema, print_sdl
+from api.services.services import Services
+from api.settings import Settings
+
+
+def build_app(settings: Settings) -> Starlette:
+    """The whole control plane as an ASGI application. Connects to nothing before its lifespan begins.
+
+    Raises:
+        OSError: the file with the agents' secret cannot be read.
+    """
+    services = Services(
+        settings.database_url.get_secret_value(),
+        host_addresses=settings.hosts,
+        agent_token=settings.agent_token(),
+    )
+    reconciler = Reconciler(services)
+    schema = build_schema()
+    sdl = print_sdl(schema)
+    gateway = Gateway(GraphQL(schema), services, reconciler.status)
+
+    async def schema_text(request: Request) -> Response:  # noqa: ARG001
+        return PlainTextResponse(sdl, headers={"cache-control": "no-cache"})
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001
+        async with services, asyncio.TaskGroup() as group:
+            reconciling = group.create_task(reconciler.run(), name="reconciler")
+            yield
+            reconciling.cancel()
+
+    pages = Pages(settings.dashboard_dir)
+    return Starlette(
+        routes=[
+            Route("/graphql", GraphQLOverHTTP(gateway)),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway, allowed_origins=settings.allowed_origins)),
+            Route("/sandboxes/{id}/files", FileEndpoint(services)),
+            Route("/schema.graphql", schema_text),
+            Route("/healthz", healthz),
+            Route("/readyz", Readiness(services).readyz),
+            Route("/{path:path}", pages.page),
+        ],
+        middleware=[Middleware(RequestMiddleware)],
+        exception_handlers={HTTPException: _http_error},
+        lifespan=lifespan,
+    )
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What the router refuses: unknown paths, wrong methods."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "BAD_REQUEST")
+    headers = dict(error.headers) if error.headers else None
+    return error_response(error.status_code, code, f"{error.detail}.", request.state.request_id, headers=headers)

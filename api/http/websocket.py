@@ -1,0 +1,174 @@
+"""GraphQL over WebSocket: the protocol graphql-transport-ws, and no other.
+
+https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. The server's own pings (see `api/__main__.py`) find
+connections that died; the deadline for sending finds clients that live but no longer read.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from api.errors import NestboxError, Unauthenticated
+from api.http.gateway import Gateway
+from api.http.origin import is_allowed_origin
+from api.http.socket_operations import Closing, Operations
+
+_log = structlog.get_logger(__name__)
+
+PROTOCOL = "graphql-transport-ws"
+INIT_SECONDS_MAX = 5.0
+"""From the opening of the socket to `connection_init`."""
+SEND_SECONDS_MAX = 10.0
+"""For a client that stopped reading; until then its buffers hold what it is sent."""
+CLOSE_SECONDS_MAX = 1.0
+
+
+class GraphQLOverWebSocket:
+    """The endpoint as an ASGI application."""
+
+    def __init__(self, gateway: Gateway, *, allowed_origins: tuple[str, ...]) -> None:
+        self._gateway = gateway
+        self._allowed_origins = allowed_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection."""
+        socket = WebSocket(scope, receive, send)
+        if not is_allowed_origin(Headers(scope=scope), self._allowed_origins):
+            _log.warning("websocket_refused", origin=Headers(scope=scope).get("origin"))
+            await socket.close()
+            return
+        if PROTOCOL not in scope["subprotocols"]:
+            await socket.accept()
+            await socket.close(4406, "Subprotocol not acceptable")
+            return
+        await socket.accept(PROTOCOL)
+        await _Connection(self._gateway, socket).serve()
+
+
+class _Connection:
+    """One socket and the operations on it."""
+
+    def __init__(self, gateway: Gateway, socket: WebSocket) -> None:
+        self._gateway = gateway
+        self._socket = socket
+
+    async def serve(self) -> None:
+        """Speaks with the client until either side closes, then ends every operation."""
+        _log.info("websocket_opened")
+        closing: Closing | None = None
+        try:
+            key = await self._initialise()
+            if key is not None:
+                await self._serve_operations(key)
+        except Closing as error:
+            closing = error
+        if closing is not None:
+            await self._close(closing)
+        _log.info("websocket_closed", code=closing.code if closing else None)
+
+    async def _serve_operations(self, key: str) -> None:
+        failures: list[Closing] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                operations = Operations(self._gateway, key, self._send, group)
+                try:
+                    await self._listen(operations)
+                finally:
+                    operations.end()
+        except* Closing as group_of_failures:
+            failures.extend(error for error in group_of_failures.exceptions if isinstance(error, Closing))
+        if failures:
+            # several operations can find at once that the client no longer reads: one is enough
+            raise failures[0]
+
+    async def _initialise(self) -> str | None:
+        """The key that the client acts with; None if it went away first."""
+        try:
+            async with asyncio.timeout(INIT_SECONDS_MAX):
+                message = await self._receive()
+                while message is not None and message["type"] in {"ping", "pong"}:
+                    await self._answer_ping(message)
+                    message = await self._receive()
+        except TimeoutError:
+            raise Closing(4408, "Connection initialisation timeout") from None
+        if message is None:
+            return None
+        if message["type"] != "connection_init":
+            raise Closing(4401, "Unauthorized")
+        key = self._key(message.get("payload"))
+        try:
+            await self._gateway.services.auth.authenticate(key)
+        except Unauthenticated:
+            raise Closing(4403, "Forbidden") from None
+        except NestboxError as error:
+            _log.warning("unavailable", code=error.code, detail=error.detail)
+            raise Closing(1013, "Try again later") from None
+        await self._send({"type": "connection_ack"})
+        return key
+
+    def _key(self, payload: Any) -> str:
+        if payload is not None and not isinstance(payload, dict):
+            raise Closing(4400, "The payload of connection_init must be an object")
+        given = (payload or {}).get("authorization") or (payload or {}).get("Authorization")
+        if given is not None and not isinstance(given, str):
+            raise Closing(4400, "`authorization` must be a text")
+        return given or self._socket.headers.get("authorization") or ""
+
+    async def _listen(self, operations: Operations) -> None:
+        while (message := await self._receive()) is not None:
+            match message["type"]:
+                case "ping" | "pong":
+                    await self._answer_ping(message)
+                case "subscribe":
+                    await operations.begin(message)
+                case "complete":
+                    operations.complete(message)
+                case "connection_init":
+                    raise Closing(4429, "Too many initialisation requests")
+                case _:
+                    raise Closing(4400, "Unknown message type")
+
+    async def _answer_ping(self, message: dict[str, Any]) -> None:
+        if message["type"] == "ping":
+            await self._send({"type": "pong", **({"payload": message["payload"]} if "payload" in message else {})})
+
+    async def _receive(self) -> dict[str, Any] | None:
+        """The next message; None when the client is gone, or the server is shutting down."""
+        frame = await self._socket.receive()
+        if frame["type"] == "websocket.disconnect":
+            return None
+        text = frame.get("text")
+        if text is None:
+            raise Closing(4400, "Messages must be text")
+        try:
+            message = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise Closing(4400, "Messages must be JSON") from None
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise Closing(4400, "Messages must be objects with a `type`")
+        return message
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        """Sends a message as a text frame. Raises: Closing when the client does not read, or is gone."""
+        text = orjson.dumps(message).decode()
+        try:
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                await self._socket.send({"type": "websocket.send", "text": text})
+        except TimeoutError:
+            raise Closing(1008, "The client does not read") from None
+        except (OSError, RuntimeError, WebSocketDisconnect):
+            raise Closing(1006, "The client is gone") from None
+
+    async def _close(self, closing: Closing) -> None:
+        # after 1006 there is nobody to tell; and who does not read does not read this either
+        if closing.code == 1006:
+            return
+        with suppress(TimeoutError, OSError, RuntimeError, WebSocketDisconnect):
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await self._socket.close(closing.code, closing.reason)
