@@ -19,7 +19,8 @@ class Settings:
     cache_dir: Path
     api_host: str
     api_port: int
-    agent_port: int
+    # `host:port` that the agent listens on.
+    agent_address: str
     driver: str
     # A PostgreSQL of the user's own instead of the embedded one.
     database_url: str | None
@@ -39,7 +40,7 @@ def read_settings(environment: Mapping[str, str], *, root: bool, home: Path) -> 
         cache_dir=Path(environment.get("NESTBOX_CACHE_DIR") or cache_home / "nestbox").absolute(),
         api_host=environment.get("NESTBOX_API_HOST") or "127.0.0.1",
         api_port=_port(environment, "NESTBOX_API_PORT", API_PORT),
-        agent_port=_port(environment, "NESTBOX_AGENT_PORT", AGENT_PORT),
+        agent_address=environment.get("NESTBOX_AGENT_ADDRESS") or f"127.0.0.1:{AGENT_PORT}",
         driver=environment.get("NESTBOX_AGENT_DRIVER") or "qemu",
         database_url=environment.get("DATABASE_URL") or None,
     )

@@ -1,0 +1,63 @@
+# `make` alone says what there is. Everything is set up by what needs it: no target has to be run before another.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv/bin
+# For example: make run SETUP_FLAGS=--any-system
+SETUP_FLAGS ?=
+# For example: make test PYTEST_FLAGS='-m "not vm"'
+PYTEST_FLAGS ?=
+CONTRACT := proto/host/v1
+# Writes the stubs below the folder that follows. -I . makes them import as proto.host.v1.
+PROTOC := PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m grpc_tools.protoc -I . $(CONTRACT)/host.proto
+protoc_to = $(PROTOC) --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)
+
+.PHONY: help setup run test check gen demo bench doctor setup-dev check-stubs check-schema
+
+help:  ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## Install what is missing: Debian packages, .venv, dashboard, base image
+	@$(PYTHON) -m nestbox.setup $(SETUP_FLAGS)
+
+run: setup  ## Run the platform in the foreground; Ctrl-C pauses the sandboxes and stops
+	@exec $(VENV)/nestbox up
+
+setup-dev:
+	@$(PYTHON) -m nestbox.setup --dev $(SETUP_FLAGS)
+
+test: setup-dev  ## Run all tests, with real microVMs and a browser
+	@$(VENV)/python -m pytest $(PYTEST_FLAGS)
+
+check: setup-dev  ## Run linters and type checks, and see that everything generated is up to date
+	@$(VENV)/ruff check
+	@$(VENV)/ruff format --check --quiet || { echo "Run $(VENV)/ruff format."; exit 1; }
+	@$(VENV)/mypy
+	@$(VENV)/lint-imports --no-logo
+	@$(MAKE) --no-print-directory check-stubs check-schema
+	@$(VENV)/python -m nestbox.setup.npm run check
+	@$(VENV)/python -m nestbox.setup.npm run gen:check
+
+check-stubs:
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(call protoc_to,$$scratch) \
+	  && for stub in $$scratch/$(CONTRACT)/*; do diff --brief "$$stub" $(CONTRACT)/ || exit 1; done \
+	  || { echo "The stubs in $(CONTRACT) are not what make gen makes."; exit 1; }
+
+check-schema:
+	@$(VENV)/python -m api export-schema | diff - schema.graphql \
+	  || { echo "schema.graphql is not what make gen makes."; exit 1; }
+
+gen: setup-dev  ## Generate the gRPC stubs, schema.graphql and the dashboard's types
+	@$(call protoc_to,.)
+	@$(VENV)/python -m api export-schema > schema.graphql.new && mv schema.graphql.new schema.graphql
+	@$(VENV)/python -m nestbox.setup.npm run gen
+
+demo: setup  ## Tell the life of one sandbox through a real GraphQL client, and check every step
+	@$(VENV)/python -m nestbox.demo
+
+bench: setup  ## Measure the life of a sandbox next to bare QEMU in the same run
+	@$(VENV)/python -m benchmarks.lifecycle
+
+doctor:  ## Say what this computer can do, and how to mend what it cannot
+	@if [ -x $(VENV)/python ]; then exec $(VENV)/python -m nestbox doctor; else exec $(PYTHON) -m nestbox doctor; fi

@@ -1,0 +1,1 @@
+"""The platform on one computer: its programs, started in order, watched, and stopped in order."""

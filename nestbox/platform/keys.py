@@ -1,0 +1,60 @@
+"""API keys, through the API's own command line: only it knows how they are made."""
+
+import asyncio
+import re
+
+from nestbox.errors import Problem
+from nestbox.platform.layout import Layout
+
+COMMAND_DEADLINE_SECONDS = 120
+_KEY = re.compile(r"\bnb_[0-9A-Za-z-]+_[0-9A-Za-z_-]+")
+_SHOWN_LINES = 12
+
+
+async def migrate(layout: Layout, database_url: str) -> None:
+    """Brings the database to what this version needs.
+
+    Raises: Problem; the database is as it was then, since a migration is one transaction.
+    """
+    await run_api_command(layout, database_url, "migrate")
+
+
+async def create_key(layout: Layout, database_url: str, name: str, *, admin: bool) -> str:
+    """A new API key; it is not stored anywhere, so this is the only time that it can be seen.
+
+    Raises: Problem
+    """
+    output = await run_api_command(layout, database_url, "create-key", "--name", name, *(["--admin"] if admin else []))
+    found = _KEY.search(output)
+    if found is None:
+        raise Problem("`python -m api create-key` printed no key.")
+    return found[0]
+
+
+async def run_api_command(layout: Layout, database_url: str, *words: str) -> str:
+    """Runs `python -m api WORDS` and returns what it printed.
+
+    Raises: Problem with its last lines when it fails.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *layout.api_command(*words),
+        cwd=layout.root,
+        env=layout.api_environment(database_url),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(COMMAND_DEADLINE_SECONDS):
+            output, complaints = await process.communicate()
+    except BaseException as error:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        if isinstance(error, TimeoutError):
+            raise Problem(f"`python -m api {words[0]}` took more than {COMMAND_DEADLINE_SECONDS} s.") from error
+        raise
+    if process.returncode != 0:
+        last = complaints.decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:]
+        raise Problem(f"`python -m api {words[0]}` failed ({process.returncode}):\n" + "\n".join(last))
+    return output.decode(errors="replace")

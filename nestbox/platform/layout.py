@@ -1,0 +1,85 @@
+"""What the programs of the platform are, and what each of them is told."""
+
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nestbox.database import postgres_folder
+from nestbox.settings import PROJECT_ROOT, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Commands, environments and files; `inherited` is the environment of this process."""
+
+    settings: Settings
+    inherited: Mapping[str, str]
+
+    @property
+    def root(self) -> Path:
+        """The folder that the programs run in."""
+        return PROJECT_ROOT
+
+    @property
+    def api_url(self) -> str:
+        """Where people reach the API: the dashboard is at its root."""
+        host = self.settings.api_host
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            host = "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.api_port}"
+
+    @property
+    def token_file(self) -> Path:
+        """What the API shows to the agent."""
+        return self.settings.data_dir / "agent/token"
+
+    @property
+    def first_key_marker(self) -> Path:
+        """There once the first API key was shown. Beside the embedded database, so that an empty one gets a new key."""
+        if self.settings.database_url:
+            return self.settings.data_dir / "api/first-key-shown"
+        return postgres_folder(self.settings.data_dir) / "first-key-shown"
+
+    def log(self, name: str) -> Path:
+        """The log file of a program."""
+        return self.settings.data_dir / "logs" / f"{name}.log"
+
+    def agent_command(self) -> list[str]:
+        """Runs the host agent."""
+        return [sys.executable, "-m", "agent"]
+
+    def agent_environment(self) -> dict[str, str]:
+        """What the agent needs to know."""
+        return {
+            **self.inherited,
+            "NESTBOX_AGENT_ADDRESS": self.settings.agent_address,
+            "NESTBOX_AGENT_DATA_DIR": str(self.settings.data_dir / "agent"),
+            "NESTBOX_AGENT_TOKEN_FILE": str(self.token_file),
+            "NESTBOX_AGENT_DRIVER": self.settings.driver,
+            "NESTBOX_CACHE_DIR": str(self.settings.cache_dir),
+        }
+
+    def api_command(self, *words: str) -> list[str]:
+        """Runs the API, or one of its commands."""
+        return [sys.executable, "-m", "api", *words]
+
+    def api_environment(self, database_url: str) -> dict[str, str]:
+        """What the API needs to know."""
+        return {
+            **self.inherited,
+            "DATABASE_URL": database_url,
+            "NESTBOX_API_HOST": self.settings.api_host,
+            "NESTBOX_API_PORT": str(self.settings.api_port),
+            "NESTBOX_HOSTS": self.settings.agent_address,
+            "NESTBOX_AGENT_TOKEN_FILE": str(self.token_file),
+            "NESTBOX_DASHBOARD_DIR": str(self.root / "frontend/dist"),
+        }
+
+    def ensure_token(self) -> None:
+        """Makes the agent's token unless there is one."""
+        if not self.token_file.exists() or not self.token_file.read_text().strip():
+            self.token_file.touch(mode=0o600)
+            self.token_file.chmod(0o600)
+            self.token_file.write_text(secrets.token_urlsafe(32) + "\n")
