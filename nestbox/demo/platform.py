@@ -78,7 +78,7 @@ async def own_platform(environment: Mapping[str, str], progress: Progress) -> As
         ports = ("--api-port", str(api_port), "--agent-port", str(agent_port))
         log = directory / "up.log"
         with log.open("wb") as output:
-            # a session of its own: Ctrl-C is for us, and we stop the platform in order; if we are killed, it stops itself
+            # a session of its own: Ctrl-C is for us, and we stop it in order; it stops itself if we are killed
             process = await asyncio.create_subprocess_exec(
                 "setpriv",
                 "--pdeathsig",
