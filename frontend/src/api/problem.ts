@@ -30,7 +30,8 @@ export function problemOf(error: unknown): Problem {
   const [first] = error.graphQLErrors;
   if (first) {
     const { code, requestId, retryable } = first.extensions;
-    const request = typeof requestId === 'string' ? ` (request ${requestId})` : '';
+    // the id helps whoever reads the log; a mistyped key needs no log
+    const request = typeof requestId === 'string' && code !== 'UNAUTHENTICATED' ? ` (request ${requestId})` : '';
     return problem(typeof code === 'string' ? code : 'INTERNAL', first.message + request, retryable === true);
   }
   return problemOfConnection(error.networkError, (error.response as Response | undefined)?.status);

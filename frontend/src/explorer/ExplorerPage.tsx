@@ -29,8 +29,10 @@ export function ExplorerPage({ session, onSignOut }: Props) {
           shouldPersistHeaders={false}
           showPersistHeadersSettings={false}
           isHeadersEditorEnabled={false}
+          forcedTheme="system"
         >
-          <GraphiQL.Logo>Explorer</GraphiQL.Logo>
+          {/* the page's header has the name already */}
+          <GraphiQL.Logo> </GraphiQL.Logo>
         </GraphiQL>
       </div>
     </div>

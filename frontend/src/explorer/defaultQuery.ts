@@ -1,6 +1,8 @@
 /** What a newcomer finds in the editor: operations that work as they are, each saying what it is for. */
-export const DEFAULT_QUERY = `# Nestbox's GraphQL API, with your own key. Ctrl-Enter runs the operation under the cursor;
-# Ctrl-Space completes; the book on the left documents every type and field.
+export const DEFAULT_QUERY = `# Nestbox's GraphQL API, with your own key.
+# Ctrl-Enter runs the operation under the cursor,
+# Ctrl-Space completes; the book on the left documents
+# every type and field.
 
 # What there is.
 query Sandboxes {
@@ -41,7 +43,8 @@ mutation Create {
   }
 }
 
-# Runs a command in it: put {"id": "sb-…"} into the variables below.
+# Runs a command in it.
+# Put {"id": "sb-…"} into the variables below.
 mutation Run($id: ID!) {
   exec(input: { sandboxId: $id, shell: "uname -a; python3 --version" }) {
     result {
@@ -57,7 +60,7 @@ mutation Run($id: ID!) {
   }
 }
 
-# Everything that happens from now on, as it happens. Pause a sandbox on the first page and watch.
+# What there is, then everything that happens to it.
 subscription Watch {
   sandboxes {
     __typename

@@ -4,96 +4,195 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
+/** What a new sandbox is to be. MB means MiB. */
 export type CreateSandboxInput = {
+  /** The size of the disk in MiB. */
   diskSizeMb?: number | null | undefined;
+  /** Environment variables for every command that runs in it. */
   environment?: Array<EnvironmentVariableInput> | null | undefined;
+  /** A text of your choice. The same key with the same input answers with the first result and does nothing more; with another input it is refused as IDEMPOTENCY_CONFLICT. */
   idempotencyKey?: string | null | undefined;
+  /** Labels to find it by. */
   labels?: Array<LabelInput> | null | undefined;
+  /** Memory in MiB. Other shapes than the default are not offered yet. */
   memoryMb?: number | null | undefined;
+  /** A name for people, at most 100 characters. */
   name?: string | null | undefined;
+  /** The template by its id; at most one of `templateId` and `templateName`. */
   templateId?: string | number | null | undefined;
+  /** The template by its name; without both, the platform's `base`. */
   templateName?: string | null | undefined;
+  /** Pause it after so many seconds without use; 0 is never, and all that is offered yet. */
   timeoutSec?: number | null | undefined;
+  /** Virtual CPUs. */
   vcpus?: number | null | undefined;
+  /** How long to wait for the outcome, in seconds; 0 answers as soon as the command is accepted. The command goes on either way. */
   waitSeconds?: number | null | undefined;
 };
 
+/** An environment variable. */
 export type EnvironmentVariableInput = {
+  /** Its name: letters, digits and underscores, not starting with a digit. */
   name: string;
+  /** Its value: at most 32 KiB, without NUL. */
   value: string;
 };
 
+/** Why something was refused or failed. New codes may be added; treat unknown ones by `retryable`. */
 export type ErrorCode =
+  /** Too much is being done with this sandbox at once; try again. */
+  | 'BUSY'
+  /** The file is there, but cannot be executed. */
+  | 'COMMAND_NOT_EXECUTABLE'
+  /** There is no such program in the sandbox. */
   | 'COMMAND_NOT_FOUND'
+  /** The thing changed meanwhile, or something else holds it. */
   | 'CONFLICT'
+  /** The disk of the host is full. */
+  | 'DISK_FULL'
+  /** Too large to travel in a GraphQL document; use the file endpoint. */
   | 'FILE_TOO_LARGE'
+  /** This key may not do that. */
   | 'FORBIDDEN'
+  /** The disk of the sandbox is full. */
   | 'GUEST_DISK_FULL'
+  /** The guest does not answer. */
+  | 'GUEST_UNRESPONSIVE'
+  /** The host of this sandbox does not answer; the sandbox itself may be fine. */
   | 'HOST_UNREACHABLE'
+  /** The idempotency key was used before with another input. */
   | 'IDEMPOTENCY_CONFLICT'
+  /** What was saved does not fit this host: another CPU, accelerator or QEMU. */
+  | 'IMAGE_MISMATCH'
+  /** A fault on our side; quote the request id when you report it. */
   | 'INTERNAL'
+  /** The input can never be accepted as it is. */
   | 'INVALID'
+  /** The machine ended while this was being done. */
   | 'MACHINE_GONE'
+  /** The text is not an id. */
   | 'MALFORMED_ID'
+  /** Something of this kind already has this name. */
   | 'NAME_TAKEN'
+  /** It is a directory or a device, not a regular file. */
   | 'NOT_A_FILE'
+  /** There is no such thing, or it is another team's. */
   | 'NOT_FOUND'
+  /** No host has room for it now; try again later. */
   | 'NO_CAPACITY'
+  /** There is no such directory in the sandbox. */
+  | 'NO_SUCH_DIRECTORY'
+  /** There is no such file in the sandbox. */
   | 'NO_SUCH_FILE'
+  /** The pause failed; the sandbox runs on. */
   | 'PAUSE_FAILED'
+  /** The guest's system does not allow it. */
   | 'PERMISSION_DENIED'
+  /** The resume failed; the sandbox is still paused. */
+  | 'RESUME_FAILED'
+  /** The host is being shut down. */
+  | 'SHUTTING_DOWN'
+  /** A newer command for this sandbox was accepted meanwhile. */
+  | 'STALE_GENERATION'
+  /** The machine could not be started. */
   | 'START_FAILED'
+  /** It did not answer in time; the outcome is not known yet. */
   | 'TIMEOUT'
+  /** Something that is needed does not answer now. */
   | 'UNAVAILABLE'
+  /** The host has no image of this template. */
+  | 'UNKNOWN_TEMPLATE'
+  /** No image exists for this combination of vCPUs, memory and disk. */
   | 'UNSUPPORTED_SHAPE'
+  /** Idle timeouts other than 0 are not supported yet. */
   | 'UNSUPPORTED_TIMEOUT'
+  /** It is the id of another kind of thing. */
   | 'WRONG_KIND_OF_ID'
+  /** The sandbox is in a state that does not allow this. */
   | 'WRONG_STATE';
 
+/** A label to set, or to filter by. */
 export type LabelInput = {
+  /** Its name: 1 to 128 bytes on one line. */
   key: string;
+  /** Its value: at most 256 bytes on one line. */
   value: string;
 };
 
+/** What can be done with a sandbox. */
 export type SandboxAction =
+  /** Remove it with all its files. */
   | 'DELETE'
+  /** Run a command in it. */
   | 'EXEC'
+  /** Save its memory and let its machine go. */
   | 'PAUSE'
+  /** Count as activity, and ask how it is. */
   | 'PING'
+  /** Read a file in it. */
   | 'READ_FILE'
+  /** Start a machine from what was saved. */
   | 'RESUME'
+  /** Write a file in it. */
   | 'WRITE_FILE';
 
+/** Why a sandbox is in its state. */
 export type SandboxCause =
+  /** It was used while it was paused. */
   | 'AUTO_RESUME'
+  /** Its machine ended by itself. */
   | 'CRASHED'
+  /** Its host restarted, or is gone. */
   | 'HOST_LOST'
+  /** Its guest no longer answered. */
   | 'HUNG'
+  /** Nobody used it for as long as its timeout says. */
   | 'IDLE_TIMEOUT'
+  /** Its machine was killed from outside. */
   | 'KILLED'
+  /** Its host had lost what it knew of it. */
   | 'ORPHANED'
+  /** It used more memory than it may. */
   | 'OUT_OF_MEMORY'
+  /** The platform found it in a wrong state and corrected it. */
   | 'REPAIRED'
+  /** Its host was shut down. */
   | 'SHUTDOWN'
+  /** Its machine could not be started. */
   | 'START_FAILED'
+  /** Somebody asked for it. */
   | 'USER';
 
+/** What is known of a sandbox now. */
 export type SandboxState =
+  /** Nothing is left but its history. */
   | 'DELETED'
+  /** Everything that it has is being removed. */
   | 'DELETING'
+  /** It never came up; only its history is left. */
   | 'FAILED'
+  /** Memory and disk are saved; it uses no memory of the host. */
   | 'PAUSED'
+  /** Its memory is being saved. */
   | 'PAUSING'
+  /** Accepted, not yet given to a host. */
   | 'PENDING'
+  /** A machine is being started from what was saved. */
   | 'RESUMING'
+  /** Its machine runs; commands are accepted. */
   | 'RUNNING'
+  /** A template is being made of it. */
   | 'SNAPSHOTTING'
+  /** A host is starting its machine. */
   | 'STARTING'
+  /** There is no machine and no memory; the disk is kept. */
   | 'STOPPED'
+  /** Its machine is being ended. */
   | 'STOPPING'
+  /** Its host does not answer, so its state is not known. Nothing is done to it meanwhile. */
   | 'UNREACHABLE';
 
-export type SandboxRowFragment = { id: string, name: string, state: SandboxState, cause: SandboxCause, detail: string, version: string, vcpus: number, memoryMb: number, diskSizeMb: number, timeoutSec: number, createdAt: string, updatedAt: string, lastActiveAt: string | null, template: { id: string, name: string }, labels: Array<{ key: string, value: string }>, allowedActions: Array<{ action: SandboxAction, allowed: boolean, reason: string | null }> };
+export type SandboxRowFragment = { id: string, name: string, state: SandboxState, cause: SandboxCause, detail: string, version: string, vcpus: number, memoryMb: number, diskSizeMb: number, createdAt: string, updatedAt: string, template: { id: string, name: string }, labels: Array<{ key: string, value: string }>, allowedActions: Array<{ action: SandboxAction, allowed: boolean, reason: string | null }> };
 
 export type SandboxesLiveSubscriptionVariables = Exact<{
   after?: string | null | undefined;
@@ -102,9 +201,9 @@ export type SandboxesLiveSubscriptionVariables = Exact<{
 
 export type SandboxesLiveSubscription = { sandboxes:
     | { __typename: 'Heartbeat', cursor: string }
-    | { __typename: 'SandboxChanged', cursor: string, sandbox: { id: string, name: string, state: SandboxState, cause: SandboxCause, detail: string, version: string, vcpus: number, memoryMb: number, diskSizeMb: number, timeoutSec: number, createdAt: string, updatedAt: string, lastActiveAt: string | null, template: { id: string, name: string }, labels: Array<{ key: string, value: string }>, allowedActions: Array<{ action: SandboxAction, allowed: boolean, reason: string | null }> } }
+    | { __typename: 'SandboxChanged', cursor: string, sandbox: { id: string, name: string, state: SandboxState, cause: SandboxCause, detail: string, version: string, vcpus: number, memoryMb: number, diskSizeMb: number, createdAt: string, updatedAt: string, template: { id: string, name: string }, labels: Array<{ key: string, value: string }>, allowedActions: Array<{ action: SandboxAction, allowed: boolean, reason: string | null }> } }
     | { __typename: 'SandboxRemoved', cursor: string, id: string }
-    | { __typename: 'SandboxesReset', cursor: string, truncated: boolean, sandboxes: Array<{ id: string, name: string, state: SandboxState, cause: SandboxCause, detail: string, version: string, vcpus: number, memoryMb: number, diskSizeMb: number, timeoutSec: number, createdAt: string, updatedAt: string, lastActiveAt: string | null, template: { id: string, name: string }, labels: Array<{ key: string, value: string }>, allowedActions: Array<{ action: SandboxAction, allowed: boolean, reason: string | null }> }> }
+    | { __typename: 'SandboxesReset', cursor: string, truncated: boolean, sandboxes: Array<{ id: string, name: string, state: SandboxState, cause: SandboxCause, detail: string, version: string, vcpus: number, memoryMb: number, diskSizeMb: number, createdAt: string, updatedAt: string, template: { id: string, name: string }, labels: Array<{ key: string, value: string }>, allowedActions: Array<{ action: SandboxAction, allowed: boolean, reason: string | null }> }> }
    };
 
 export type UserErrorFieldsFragment = { code: ErrorCode, message: string, path: Array<string>, retryable: boolean };
@@ -150,9 +249,9 @@ export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type ViewerQuery = { viewer: { teamName: string, keyName: string, isPlatformAdmin: boolean } };
 
-export const SandboxRowFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"SandboxRow"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Sandbox"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"state"}},{"kind":"Field","name":{"kind":"Name","value":"cause"}},{"kind":"Field","name":{"kind":"Name","value":"detail"}},{"kind":"Field","name":{"kind":"Name","value":"version"}},{"kind":"Field","name":{"kind":"Name","value":"vcpus"}},{"kind":"Field","name":{"kind":"Name","value":"memoryMb"}},{"kind":"Field","name":{"kind":"Name","value":"diskSizeMb"}},{"kind":"Field","name":{"kind":"Name","value":"timeoutSec"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"updatedAt"}},{"kind":"Field","name":{"kind":"Name","value":"lastActiveAt"}},{"kind":"Field","name":{"kind":"Name","value":"template"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}}]}},{"kind":"Field","name":{"kind":"Name","value":"labels"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"key"}},{"kind":"Field","name":{"kind":"Name","value":"value"}}]}},{"kind":"Field","name":{"kind":"Name","value":"allowedActions"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"action"}},{"kind":"Field","name":{"kind":"Name","value":"allowed"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}}]}}]}}]} as unknown as DocumentNode<SandboxRowFragment, unknown>;
+export const SandboxRowFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"SandboxRow"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Sandbox"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"state"}},{"kind":"Field","name":{"kind":"Name","value":"cause"}},{"kind":"Field","name":{"kind":"Name","value":"detail"}},{"kind":"Field","name":{"kind":"Name","value":"version"}},{"kind":"Field","name":{"kind":"Name","value":"vcpus"}},{"kind":"Field","name":{"kind":"Name","value":"memoryMb"}},{"kind":"Field","name":{"kind":"Name","value":"diskSizeMb"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"updatedAt"}},{"kind":"Field","name":{"kind":"Name","value":"template"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}}]}},{"kind":"Field","name":{"kind":"Name","value":"labels"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"key"}},{"kind":"Field","name":{"kind":"Name","value":"value"}}]}},{"kind":"Field","name":{"kind":"Name","value":"allowedActions"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"action"}},{"kind":"Field","name":{"kind":"Name","value":"allowed"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}}]}}]}}]} as unknown as DocumentNode<SandboxRowFragment, unknown>;
 export const UserErrorFieldsFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"UserErrorFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"UserError"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"path"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}}]}}]} as unknown as DocumentNode<UserErrorFieldsFragment, unknown>;
-export const SandboxesLiveDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"SandboxesLive"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"sandboxes"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"__typename"}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"SandboxesReset"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"truncated"}},{"kind":"Field","name":{"kind":"Name","value":"sandboxes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"SandboxRow"}}]}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"SandboxChanged"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"sandbox"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"SandboxRow"}}]}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"SandboxRemoved"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Heartbeat"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"SandboxRow"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Sandbox"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"state"}},{"kind":"Field","name":{"kind":"Name","value":"cause"}},{"kind":"Field","name":{"kind":"Name","value":"detail"}},{"kind":"Field","name":{"kind":"Name","value":"version"}},{"kind":"Field","name":{"kind":"Name","value":"vcpus"}},{"kind":"Field","name":{"kind":"Name","value":"memoryMb"}},{"kind":"Field","name":{"kind":"Name","value":"diskSizeMb"}},{"kind":"Field","name":{"kind":"Name","value":"timeoutSec"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"updatedAt"}},{"kind":"Field","name":{"kind":"Name","value":"lastActiveAt"}},{"kind":"Field","name":{"kind":"Name","value":"template"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}}]}},{"kind":"Field","name":{"kind":"Name","value":"labels"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"key"}},{"kind":"Field","name":{"kind":"Name","value":"value"}}]}},{"kind":"Field","name":{"kind":"Name","value":"allowedActions"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"action"}},{"kind":"Field","name":{"kind":"Name","value":"allowed"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}}]}}]}}]} as unknown as DocumentNode<SandboxesLiveSubscription, SandboxesLiveSubscriptionVariables>;
+export const SandboxesLiveDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"SandboxesLive"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"sandboxes"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"__typename"}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"SandboxesReset"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"truncated"}},{"kind":"Field","name":{"kind":"Name","value":"sandboxes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"SandboxRow"}}]}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"SandboxChanged"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"sandbox"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"SandboxRow"}}]}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"SandboxRemoved"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Heartbeat"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"SandboxRow"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Sandbox"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"state"}},{"kind":"Field","name":{"kind":"Name","value":"cause"}},{"kind":"Field","name":{"kind":"Name","value":"detail"}},{"kind":"Field","name":{"kind":"Name","value":"version"}},{"kind":"Field","name":{"kind":"Name","value":"vcpus"}},{"kind":"Field","name":{"kind":"Name","value":"memoryMb"}},{"kind":"Field","name":{"kind":"Name","value":"diskSizeMb"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"updatedAt"}},{"kind":"Field","name":{"kind":"Name","value":"template"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}}]}},{"kind":"Field","name":{"kind":"Name","value":"labels"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"key"}},{"kind":"Field","name":{"kind":"Name","value":"value"}}]}},{"kind":"Field","name":{"kind":"Name","value":"allowedActions"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"action"}},{"kind":"Field","name":{"kind":"Name","value":"allowed"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}}]}}]}}]} as unknown as DocumentNode<SandboxesLiveSubscription, SandboxesLiveSubscriptionVariables>;
 export const CreateSandboxDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"CreateSandbox"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"CreateSandboxInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"createSandbox"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"sandbox"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"UserErrorFields"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"UserErrorFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"UserError"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"path"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}}]}}]} as unknown as DocumentNode<CreateSandboxMutation, CreateSandboxMutationVariables>;
 export const PauseSandboxDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"PauseSandbox"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","alias":{"kind":"Name","value":"outcome"},"name":{"kind":"Name","value":"pauseSandbox"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"ObjectValue","fields":[{"kind":"ObjectField","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}]}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"UserErrorFields"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"UserErrorFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"UserError"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"path"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}}]}}]} as unknown as DocumentNode<PauseSandboxMutation, PauseSandboxMutationVariables>;
 export const ResumeSandboxDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"ResumeSandbox"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","alias":{"kind":"Name","value":"outcome"},"name":{"kind":"Name","value":"resumeSandbox"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"ObjectValue","fields":[{"kind":"ObjectField","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}]}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"UserErrorFields"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"UserErrorFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"UserError"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"path"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}}]}}]} as unknown as DocumentNode<ResumeSandboxMutation, ResumeSandboxMutationVariables>;

@@ -12,10 +12,8 @@ export const SandboxRowFragment = graphql(`
     vcpus
     memoryMb
     diskSizeMb
-    timeoutSec
     createdAt
     updatedAt
-    lastActiveAt
     template {
       id
       name

@@ -69,7 +69,7 @@ export function CommandBox({ sandbox, runs }: { sandbox: SandboxRow; runs: Runs 
           Run
         </button>
       </form>
-      <p className="terminal__hint" id={hint}>
+      <p className={reason === null ? 'visually-hidden' : 'terminal__hint'} id={hint}>
         {reason ?? 'Runs in the sandbox’s shell.'}
       </p>
     </section>

@@ -85,8 +85,10 @@ function Facts({ sandbox }: { sandbox: SandboxRow }) {
         </dd>
       </div>
       <div>
-        <dt>Last active</dt>
-        <dd>{sandbox.lastActiveAt === null ? '—' : <Ago moment={sandbox.lastActiveAt} />}</dd>
+        <dt>Changed</dt>
+        <dd>
+          <Age since={sandbox.updatedAt} /> ago
+        </dd>
       </div>
       {sandbox.labels.length > 0 && (
         <div className="facts__wide">
@@ -102,13 +104,5 @@ function Facts({ sandbox }: { sandbox: SandboxRow }) {
         </div>
       )}
     </dl>
-  );
-}
-
-function Ago({ moment }: { moment: string }) {
-  return (
-    <>
-      <Age since={moment} /> ago
-    </>
   );
 }

@@ -31,11 +31,11 @@ export function Field({ label, hint, value, error, autoFocus = false, onChange }
           onChange(event.target.value);
         }}
       />
-      <p className="field__hint" id={ids.hint}>
-        {hint}
-      </p>
       <p className="field__error" id={ids.error} role="alert">
         {error}
+      </p>
+      <p className="field__hint" id={ids.hint}>
+        {hint}
       </p>
     </div>
   );

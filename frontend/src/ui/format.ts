@@ -30,7 +30,7 @@ export function duration(ms: number): string {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** A word of the API as people write it: `IDLE_TIMEOUT` → "idle timeout". */
+/** A word of the API as people write it: `IDLE_TIMEOUT` → "Idle timeout". */
 export function words(constant: string): string {
-  return constant.toLowerCase().replaceAll('_', ' ');
+  return constant.charAt(0) + constant.slice(1).toLowerCase().replaceAll('_', ' ');
 }
