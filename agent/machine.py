@@ -1,6 +1,7 @@
 """What a machine is and how it may move. Pure: no I/O, no clock, no protobuf."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -49,3 +50,176 @@ class Spec:
     memory_mb: int
     disk_size_mb: int
     environment: dict[str, str] = field(default_factory=dict)
+
+
+class CommandKind(StrEnum):
+    """What the control plane can tell a host to do with a sandbox."""
+
+    CREATE = "create"
+    PAUSE = "pause"
+    RESUME = "resume"
+    DESTROY = "destroy"
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make a machine for a sandbox that has none."""
+
+    spec: Spec
+    timeout_sec: int = 0
+    kind: CommandKind = CommandKind.CREATE
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Save the machine and let it go. `cause` says who wants it; only the host itself gives another than the user."""
+
+    cause: Cause = Cause.USER
+    kind: CommandKind = CommandKind.PAUSE
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on from what was saved."""
+
+    timeout_sec: int = 0
+    kind: CommandKind = CommandKind.RESUME
+
+
+@dataclass(frozen=True, slots=True)
+class Destroy:
+    """End the machine and remove all that is of the sandbox."""
+
+    kind: CommandKind = CommandKind.DESTROY
+
+
+Action = Create | Pause | Resume | Destroy
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a command and how long it took."""
+
+    name: str
+    duration_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the ledger knows of a sandbox's machine.
+
+    `generation` and `command` are the newest that were judged; `error_code` and `error_message` are what they were
+    answered with, empty after a success, so that a repetition gets the same answer. `pid` and `start_ticks` are 0
+    where there is no process. Times are in UTC.
+    """
+
+    spec: Spec
+    generation: int
+    command: CommandKind
+    state: State
+    cause: Cause
+    changed_at: datetime
+    last_active_at: datetime
+    sequence: int = 0
+    detail: str = ""
+    incarnation: UUID | None = None
+    pid: int = 0
+    start_ticks: int = 0
+    timeout_sec: int = 0
+    stages: tuple[Stage, ...] = ()
+    error_code: str = ""
+    error_message: str = ""
+
+    @property
+    def sandbox_id(self) -> UUID:
+        """The sandbox whose machine it is."""
+        return self.spec.sandbox_id
+
+
+_S = State
+_NOT_DELETED = frozenset(State) - {State.DELETED}
+
+MOVES: frozenset[tuple[State | None, State]] = frozenset(
+    {
+        (None, _S.STARTING),
+        # told to delete what this host never had: only the memory of it is made
+        (None, _S.DELETED),
+        (_S.STARTING, _S.RUNNING),
+        (_S.STARTING, _S.FAILED),
+        (_S.RUNNING, _S.PAUSING),
+        (_S.RUNNING, _S.STOPPED),
+        (_S.PAUSING, _S.PAUSED),
+        (_S.PAUSING, _S.RUNNING),
+        (_S.PAUSING, _S.STOPPED),
+        (_S.PAUSED, _S.RESUMING),
+        (_S.RESUMING, _S.RUNNING),
+        (_S.RESUMING, _S.PAUSED),
+        (_S.RESUMING, _S.STOPPED),
+        (_S.SNAPSHOTTING, _S.RUNNING),
+        (_S.SNAPSHOTTING, _S.PAUSED),
+        (_S.SNAPSHOTTING, _S.STOPPED),
+        (_S.STOPPING, _S.STOPPED),
+        (_S.DELETING, _S.DELETED),
+        *((state, _S.DELETING) for state in _NOT_DELETED),
+    }
+)
+"""Every change of state that this host makes; None is a sandbox that it does not know."""
+
+HOLDS_MACHINE = frozenset(
+    {State.STARTING, State.RUNNING, State.PAUSING, State.RESUMING, State.SNAPSHOTTING, State.STOPPING}
+)
+"""States in which a machine uses memory of this host."""
+
+ACCEPTS_GUEST_CALLS = frozenset({State.RUNNING})
+"""States in which commands run and files are read and written."""
+
+_OBEYED_IN: dict[CommandKind, frozenset[State]] = {
+    CommandKind.CREATE: frozenset(),
+    CommandKind.PAUSE: frozenset({State.RUNNING}),
+    CommandKind.RESUME: frozenset({State.PAUSED}),
+    CommandKind.DESTROY: _NOT_DELETED,
+}
+
+_REACHED_IN: dict[CommandKind, frozenset[State]] = {
+    CommandKind.CREATE: frozenset(),
+    CommandKind.PAUSE: frozenset({State.PAUSED}),
+    CommandKind.RESUME: frozenset({State.RUNNING}),
+    CommandKind.DESTROY: frozenset({State.DELETED}),
+}
+
+
+class Verdict(StrEnum):
+    """What is to be done with a command."""
+
+    OBEY = "obey"
+    ALREADY = "already"
+    """Nothing to do: it is as the command wants it. Its generation is noted."""
+    REPEAT = "repeat"
+    """It was judged before: the same answer again."""
+    STALE = "stale"
+    """A newer one was judged before."""
+    OTHER_COMMAND = "other_command"
+    """Another command has this generation."""
+    WRONG_STATE = "wrong_state"
+    UNKNOWN = "unknown"
+    """There is no such sandbox here."""
+
+
+def judge(machine: Machine | None, kind: CommandKind, generation: int) -> Verdict:
+    """What is to be done with a command, given what is known of the sandbox while nothing is being done with it."""
+    if machine is None:
+        return Verdict.OBEY if kind in {CommandKind.CREATE, CommandKind.DESTROY} else Verdict.UNKNOWN
+    if generation < machine.generation:
+        return Verdict.STALE
+    if generation == machine.generation:
+        if kind is not machine.command:
+            return Verdict.OTHER_COMMAND
+        unfinished = kind is CommandKind.DESTROY and machine.state is not State.DELETED
+        return Verdict.OBEY if unfinished else Verdict.REPEAT
+    if machine.state in _REACHED_IN[kind]:
+        return Verdict.ALREADY
+    if machine.state in _OBEYED_IN[kind]:
+        return Verdict.OBEY
+    if machine.state is State.DELETED and kind is not CommandKind.CREATE:
+        return Verdict.UNKNOWN
+    return Verdict.WRONG_STATE

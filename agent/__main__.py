@@ -1,0 +1,127 @@
+"""`python -m agent [serve | build-image | probe [--json]]`; settings come from the environment: `agent/settings.py`."""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import platform
+import signal
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from pydantic import ValidationError
+
+from agent.authentication import read_token
+from agent.computer import memory_available_mb
+from agent.drivers.choice import Progress, make_driver
+from agent.errors import AgentError
+from agent.host import DEFAULT_SHAPE, open_host
+from agent.logs import configure_logs
+from agent.probe import find_out
+from agent.server import CannotListen, serve
+from agent.settings import Settings
+
+_log = structlog.get_logger("agent")
+
+EXIT_CANNOT = 1
+EXIT_USAGE = 2
+
+
+class CannotStart(Exception):
+    """Why the agent cannot do what it was asked for: a sentence for whoever asked."""
+
+
+def main() -> int:
+    """Returns the exit status: 0, 1 if it could not do it (standard error says why), 2 for wrong settings."""
+    parser = argparse.ArgumentParser(prog="python -m agent", description="The agent of one Nestbox host.")
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("serve", help="run this host (the default); SIGTERM leaves its machines running")
+    commands.add_parser("build-image", help="make the base image and the memory image of the default shape")
+    probe = commands.add_parser("probe", help="say what this host can do")
+    probe.add_argument("--json", action="store_true", help="as JSON")
+    arguments = parser.parse_args()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        reasons = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        print(f"agent: wrong settings: {reasons}", file=sys.stderr)  # noqa: T201 - for whoever started it
+        return EXIT_USAGE
+    configure_logs(settings.log_format)
+    try:
+        match arguments.command:
+            case "build-image":
+                asyncio.run(_build_image(settings))
+            case "probe":
+                print(asyncio.run(find_out(settings, as_json=arguments.json)))  # noqa: T201 - this is what was asked for
+            case _:
+                asyncio.run(_serve(settings))
+    except (CannotStart, AgentError) as error:
+        print(f"agent: {error}", file=sys.stderr)  # noqa: T201 - for whoever started it
+        return EXIT_CANNOT
+    except KeyboardInterrupt:
+        return EXIT_CANNOT
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    with _locked(settings.data_dir):
+        try:
+            token = read_token(settings.token_path)
+        except (OSError, ValueError) as error:
+            raise CannotStart(f"The token cannot be read: {error}") from error
+        driver = make_driver(settings, lambda line: _log.info("base image", step=line))
+        available_mb = None if settings.driver == "simulated" else memory_available_mb
+        name = settings.host_name or platform.node()
+        try:
+            async with (
+                open_host(settings.data_dir, driver, available_mb) as host,
+                serve(host, address=settings.address, token=token, name=name, version=version("nestbox")) as port,
+            ):
+                _log.info("agent serves", address=settings.address, port=port, driver=settings.driver)
+                await stopped.wait()
+                _log.info("agent stops; its machines run on")
+        except CannotListen as error:
+            raise CannotStart(str(error)) from error
+
+
+async def _build_image(settings: Settings) -> None:
+    """On standard output, for whoever waits: a line for each step."""
+    say: Progress = lambda line: print(line, flush=True)  # noqa: E731, T201
+    with _locked(settings.data_dir):
+        driver = make_driver(settings, say)
+        await driver.open()
+        try:
+            template, vcpus, memory_mb = DEFAULT_SHAPE
+            say(f"making the memory image of {template}: {vcpus} vCPU, {memory_mb} MiB")
+            image = await driver.prepare(template, vcpus, memory_mb)
+            say(f"ready: {image.content_id}")
+        finally:
+            await driver.close()
+
+
+@contextlib.contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    """Makes the data directory and keeps other agents out of it: two on one ledger would start two machines for one
+    sandbox. Raises: CannotStart."""
+    try:
+        # Unprivileged users must reach what lies in it: each machine's QEMU is one.
+        data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        file = (data_dir / "lock").open("a")
+    except OSError as error:
+        raise CannotStart(f"The data directory {data_dir} cannot be used: {error.strerror}.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CannotStart(f"Another agent uses the data directory {data_dir}.") from error
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

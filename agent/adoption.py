@@ -1,0 +1,130 @@
+"""What a new agent makes of what an earlier one left: machines that still run, and steps that were half done.
+
+| the ledger says | its machine runs | it does not, but a complete pause is there | neither |
+| --- | --- | --- | --- |
+| starting | ended, removed: failed | - | removed: failed |
+| running | running, as it was | - | stopped |
+| pausing, snapshotting | running, the pause failed | paused | stopped |
+| resuming | running | paused, the resume failed | stopped |
+| stopping | ended: stopped | - | stopped |
+| deleting | ended, removed: deleted | removed: deleted | removed: deleted |
+
+A complete pause counts only where one had begun: what lies there beside a running machine is older than its disk.
+"""
+
+from enum import StrEnum
+from typing import assert_never
+
+from agent.drivers.driver import Death, Driver, LiveMachine, ProcessIdentity
+from agent.errors import AgentError, Code
+from agent.machine import HOLDS_MACHINE, Cause, CommandKind, Machine, State
+from agent.record import Changes, Record, answer_is, process_is
+
+PROCESS_UNKNOWN = ProcessIdentity(pid=0, start_ticks=0)
+"""Given to `Driver.adopt` where the agent was killed before it could note the process. No process is this one: a
+driver must find the machine by its incarnation, in files of its own, or say that it is gone."""
+
+UNFINISHED = HOLDS_MACHINE | {State.DELETING}
+"""States in which a machine may run, or something is half done."""
+
+
+class Step(StrEnum):
+    """What is to be done about one machine."""
+
+    CARRY_ON = "carry_on"
+    STOPPED = "stopped"
+    PAUSED = "paused"
+    ROLL_BACK = "roll_back"
+    DELETE = "delete"
+
+
+def plan(state: State, *, runs: bool, is_paused: bool) -> Step:
+    """The table above."""
+    match state:
+        case State.STARTING:
+            return Step.ROLL_BACK
+        case State.DELETING:
+            return Step.DELETE
+        case State.STOPPING:
+            return Step.STOPPED
+        case State.RUNNING:
+            return Step.CARRY_ON if runs else Step.STOPPED
+        case State.PAUSING | State.SNAPSHOTTING | State.RESUMING:
+            if runs:
+                return Step.CARRY_ON
+            return Step.PAUSED if is_paused else Step.STOPPED
+        case State.PAUSED | State.STOPPED | State.FAILED | State.DELETED:
+            raise ValueError(f"nothing is half done in {state}")
+        case _:
+            assert_never(state)
+
+
+async def resolve(record: Record, driver: Driver, *, host_restarted: bool) -> LiveMachine | None:
+    """Brings one machine into a settled state, records it and returns the machine if it runs.
+
+    May be repeated after a kill in the middle. Raises: AgentError as the driver's; the record is as it was.
+    """
+    machine = record.known()
+    live = await _adopt(driver, machine)
+    is_paused = live is None and await driver.is_paused(machine.sandbox_id)
+    step = plan(machine.state, runs=live is not None, is_paused=is_paused)
+    if live is not None and step is not Step.CARRY_ON:
+        await driver.kill(live)
+    match step:
+        case Step.CARRY_ON if live is not None:
+            await _carry_on(record, machine, live)
+            return live
+        case Step.PAUSED:
+            await record.conclude(_paused(machine) | process_is(None))
+        case Step.ROLL_BACK:
+            await driver.remove(machine.sandbox_id)
+            error = AgentError(Code.START_FAILED, "The host's agent was stopped while the sandbox was starting.")
+            failed = Changes(state=State.FAILED, cause=Cause.START_FAILED, detail=error.message)
+            await record.conclude(failed | answer_is(error) | process_is(None))
+        case Step.DELETE:
+            await driver.remove(machine.sandbox_id)
+            deleted = Changes(state=State.DELETED, detail="")
+            await record.conclude(deleted | answer_is(None) | process_is(None))
+        case _:
+            await record.conclude(_stopped(machine, host_restarted=host_restarted))
+    return None
+
+
+async def _adopt(driver: Driver, machine: Machine) -> LiveMachine | None:
+    if machine.incarnation is None:
+        return None
+    process = ProcessIdentity(machine.pid, machine.start_ticks) if machine.pid else PROCESS_UNKNOWN
+    return await driver.adopt(machine.spec, machine.incarnation, process)
+
+
+async def _carry_on(record: Record, machine: Machine, live: LiveMachine) -> None:
+    match machine.state:
+        case State.RUNNING:
+            return
+        case State.RESUMING:
+            changes = answer_is(None)
+        case _:
+            message = "The host's agent was stopped while the sandbox was being saved; it runs on."
+            changes = Changes(detail=message)
+            if machine.command is CommandKind.PAUSE:
+                changes |= answer_is(AgentError(Code.PAUSE_FAILED, message))
+    running = Changes(state=State.RUNNING, cause=Cause.REPAIRED, incarnation=live.incarnation)
+    await record.conclude(running | changes | process_is(live.process))
+
+
+def _paused(machine: Machine) -> Changes:
+    if machine.state is not State.RESUMING:
+        return Changes(state=State.PAUSED, detail="") | answer_is(None)
+    error = AgentError(Code.START_FAILED, "The host's agent was stopped while the sandbox was being resumed.")
+    return Changes(state=State.PAUSED, cause=Cause.REPAIRED, detail=error.message) | answer_is(error)
+
+
+def _stopped(machine: Machine, *, host_restarted: bool) -> Changes:
+    if host_restarted:
+        death = Death(Cause.HOST_LOST, "The host was restarted while the sandbox ran.")
+    else:
+        death = Death(Cause.CRASHED, "Its machine ended while the host's agent was not running.")
+    stopped = Changes(state=State.STOPPED, cause=death.cause, detail=death.detail)
+    if machine.state is not State.RUNNING:
+        stopped |= answer_is(AgentError(Code.MACHINE_GONE, death.detail))
+    return stopped | process_is(None)

@@ -1,0 +1,174 @@
+"""Protobuf to the agent's own types and back: the only place that knows both."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from agent import checks
+from agent.drivers.driver import Command, ExecEvent, Exited, FileInfo, Isolation, Output, Started
+from agent.host import Description
+from agent.inventory import Snapshot
+from agent.machine import Cause, Create, Machine, Resume, Spec, State
+from proto.host.v1 import host_pb2 as pb
+
+_STATES = {state: pb.MachineState.Value(f"MACHINE_STATE_{state.name}") for state in State}
+_CAUSES = {cause: pb.Cause.Value(f"CAUSE_{cause.name}") for cause in Cause}
+_CAUSES_BACK: dict[int, Cause] = {number: cause for cause, number in _CAUSES.items()}
+_ISOLATIONS = {isolation: pb.Isolation.Value(f"ISOLATION_{isolation.name}") for isolation in Isolation}
+
+DEFAULT_FILE_MODE = 0o644
+
+
+def sandbox_id(text: str) -> UUID:
+    """Raises: AgentError INVALID."""
+    return checks.parse_id("sb", text)
+
+
+def generation(number: int) -> int:
+    """Raises: AgentError INVALID."""
+    return checks.within("generation", number, 1, checks.GENERATION_MAX)
+
+
+def create(request: pb.CreateMachineRequest) -> Create:
+    """Raises: AgentError INVALID."""
+    spec = Spec(
+        sandbox_id=sandbox_id(request.sandbox_id),
+        template_id=checks.parse_id("tpl", request.template_id),
+        template_name=checks.template_name(request.template_name),
+        vcpus=checks.within("vcpus", request.vcpus, 1, checks.VCPUS_MAX),
+        memory_mb=checks.within("memory_mb", request.memory_mb, 1, checks.MEMORY_MB_MAX),
+        disk_size_mb=checks.within("disk_size_mb", request.disk_size_mb, 1, checks.DISK_SIZE_MB_MAX),
+        environment=checks.environment(request.environment),
+    )
+    return Create(spec, checks.within("timeout_sec", request.timeout_sec, 0, checks.TIMEOUT_SEC_MAX))
+
+
+def resume(request: pb.ResumeMachineRequest) -> Resume:
+    """Raises: AgentError INVALID."""
+    return Resume(checks.within("timeout_sec", request.timeout_sec, 0, checks.TIMEOUT_SEC_MAX))
+
+
+def cause(number: int) -> Cause:
+    """Unspecified is a shutdown: the only call with a cause is the one that ends all. Raises: AgentError INVALID."""
+    if number == pb.CAUSE_UNSPECIFIED:
+        return Cause.SHUTDOWN
+    if number not in _CAUSES_BACK:
+        raise checks.invalid("This cause is unknown.")
+    return _CAUSES_BACK[number]
+
+
+def command(start: pb.ExecStart) -> Command:
+    """Raises: AgentError INVALID."""
+    return Command(
+        argv=checks.arguments(start.argv),
+        cwd=checks.path(start.cwd) if start.cwd else "",
+        environment=checks.environment(start.environment),
+        timeout_ms=start.timeout_ms,
+    )
+
+
+def file_mode(number: int) -> int:
+    """Raises: AgentError INVALID."""
+    return checks.within("mode", number, 0, 0o7777) or DEFAULT_FILE_MODE
+
+
+def to_machine(machine: Machine) -> pb.Machine:
+    """A machine as the control plane sees it: its process and its environment stay here."""
+    spec = machine.spec
+    return pb.Machine(
+        sandbox_id=f"sb-{machine.sandbox_id}",
+        incarnation=str(machine.incarnation) if machine.incarnation else "",
+        generation=machine.generation,
+        state=_STATES[machine.state],
+        sequence=machine.sequence,
+        cause=_CAUSES[machine.cause],
+        detail=machine.detail,
+        template_id=f"tpl-{spec.template_id}",
+        vcpus=spec.vcpus,
+        memory_mb=spec.memory_mb,
+        disk_size_mb=spec.disk_size_mb,
+        timeout_sec=machine.timeout_sec,
+        changed_at=_to_timestamp(machine.changed_at),
+        last_active_at=_to_timestamp(machine.last_active_at),
+        stages=[pb.Stage(name=stage.name, duration_us=stage.duration_us) for stage in machine.stages],
+    )
+
+
+def to_inventory(snapshot: Snapshot, agent_incarnation: UUID) -> pb.ListMachinesResponse:
+    """The whole inventory."""
+    return pb.ListMachinesResponse(
+        machines=[to_machine(machine) for machine in snapshot.machines],
+        sequence=snapshot.sequence,
+        agent_incarnation=str(agent_incarnation),
+    )
+
+
+def to_pause_all(machines: Iterable[Machine]) -> pb.PauseAllResponse:
+    """What became of everything that ran."""
+    return pb.PauseAllResponse(machines=[to_machine(machine) for machine in machines])
+
+
+def to_host(description: Description, name: str, version: str) -> pb.Host:
+    """The host as the control plane sees it."""
+    computer, driver = description.computer, description.driver
+    return pb.Host(
+        host_id=f"host-{description.host_id}",
+        name=name,
+        agent_incarnation=str(description.agent_incarnation),
+        agent_version=version,
+        driver=driver.driver,
+        isolation=_ISOLATIONS[driver.isolation],
+        accelerator=driver.accelerator,
+        qemu_version=driver.qemu_version,
+        cpu_count=computer.cpu_count,
+        memory_total_mb=computer.memory_total_mb,
+        memory_free_mb=computer.memory_free_mb,
+        disk_total_mb=computer.disk_total_mb,
+        disk_free_mb=computer.disk_free_mb,
+        machines_running=description.machines_running,
+        images=[
+            pb.TemplateImage(
+                template_name=image.template_name,
+                vcpus=image.vcpus,
+                memory_mb=image.memory_mb,
+                disk_size_mb=image.disk_size_mb,
+                content_id=image.content_id,
+            )
+            for image in driver.images
+        ],
+        shortcomings=description.shortcomings,
+    )
+
+
+def to_exec_response(event: ExecEvent) -> pb.ExecResponse:
+    """What a command did."""
+    match event:
+        case Started():
+            return pb.ExecResponse(started=pb.ExecStarted(pid=event.pid))
+        case Output(stream=1):
+            return pb.ExecResponse(stdout=event.data)
+        case Output():
+            return pb.ExecResponse(stderr=event.data)
+        case Exited():
+            exited = pb.ExecExited(
+                exit_code=event.exit_code,
+                signal=event.signal,
+                timed_out=event.timed_out,
+                duration_us=event.duration_us,
+            )
+            return pb.ExecResponse(exited=exited)
+
+
+def to_file_info(info: FileInfo) -> pb.ReadFileResponse:
+    """What a file is."""
+    seconds, nanoseconds = divmod(info.modified_ns, 1_000_000_000)
+    modified_at = Timestamp(seconds=seconds, nanos=nanoseconds)
+    return pb.ReadFileResponse(info=pb.FileInfo(size_bytes=info.size_bytes, mode=info.mode, modified_at=modified_at))
+
+
+def _to_timestamp(moment: datetime) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromDatetime(moment.astimezone(UTC))
+    return timestamp

@@ -1,0 +1,126 @@
+"""All machines of this host as they are, and everybody who watches them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from agent.errors import AgentError, Code
+from agent.machine import Machine, State
+
+WATCH_QUEUE_MAX = 4096
+"""Changes that wait for one watcher: at ~0.5 KB each 2 MB a watcher, and a minute of a busy host."""
+
+WATCHERS_MAX = 64
+"""One per replica of the control plane, and some for people: 64 × 2 MB at the most."""
+
+TOMBSTONES_LISTED = timedelta(minutes=10)
+"""How long the inventory shows a deleted machine. Whoever missed it deletes again, which is answered with DELETED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every machine, and the sequence of the newest change that is in it."""
+
+    machines: tuple[Machine, ...]
+    sequence: int
+
+
+class Watch:
+    """The inventory as it was when the watch began, then every change since, in order."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._changes: asyncio.Queue[Machine | None] = asyncio.Queue(WATCH_QUEUE_MAX + 1)
+        self._overrun = False
+        self._ended = False
+
+    def offer(self, machine: Machine | None) -> None:
+        """Adds a change, or the end (None). When too many wait, all of them are dropped and the watch ends."""
+        if self._ended:
+            return
+        self._ended = machine is None
+        if machine is None or self._changes.qsize() < WATCH_QUEUE_MAX:
+            self._changes.put_nowait(machine)
+            return
+        self._overrun = self._ended = True
+        while not self._changes.empty():
+            self._changes.get_nowait()
+        self._changes.put_nowait(None)
+
+    async def changes(self) -> AsyncIterator[Machine]:
+        """Every change. Ends when the agent stops. Raises: AgentError BUSY when they were not read fast enough."""
+        while (machine := await self._changes.get()) is not None:
+            yield machine
+        if self._overrun:
+            raise AgentError(Code.BUSY, f"More than {WATCH_QUEUE_MAX} changes were not read: start over.")
+
+
+class Inventory:
+    """Fed by the ledger with each change that it has written, in order; lives in the event loop only."""
+
+    def __init__(self) -> None:
+        self._machines: dict[UUID, Machine] = {}
+        self._sequence = 0
+        self._watches: set[Watch] = set()
+        self._touched: dict[UUID, datetime] = {}
+
+    def load(self, machines: list[Machine]) -> None:
+        """What the ledger held at the start."""
+        self._machines = {machine.sandbox_id: machine for machine in machines}
+        self._sequence = max((machine.sequence for machine in machines), default=0)
+
+    def publish(self, machine: Machine) -> None:
+        """Takes a change and passes it on to everybody who watches."""
+        known = self._machines.get(machine.sandbox_id)
+        if known is not None and known.last_active_at > machine.last_active_at:
+            machine = replace(machine, last_active_at=known.last_active_at)
+        self._machines[machine.sandbox_id] = machine
+        self._sequence = max(self._sequence, machine.sequence)
+        for watch in self._watches:
+            watch.offer(machine)
+
+    def touch(self, sandbox_id: UUID, moment: datetime) -> None:
+        """Notes that a machine is in use. Not a change: nobody is told."""
+        machine = self._machines.get(sandbox_id)
+        if machine is not None and machine.last_active_at < moment:
+            self._machines[sandbox_id] = replace(machine, last_active_at=moment)
+            self._touched[sandbox_id] = moment
+
+    def take_touched(self) -> dict[UUID, datetime]:
+        """When machines were last used, those that changed since the last call."""
+        touched, self._touched = self._touched, {}
+        return touched
+
+    def get(self, sandbox_id: UUID) -> Machine | None:
+        """A machine as it is; None also when it was deleted long ago."""
+        return self._machines.get(sandbox_id)
+
+    def snapshot(self) -> Snapshot:
+        """All machines as they are now."""
+        return Snapshot(tuple(self._machines.values()), self._sequence)
+
+    def forget_deleted(self, before: datetime) -> None:
+        """Shows no longer what was deleted before then."""
+        gone = [m.sandbox_id for m in self._machines.values() if m.state is State.DELETED and m.changed_at < before]
+        for sandbox_id in gone:
+            del self._machines[sandbox_id]
+
+    @contextmanager
+    def watch(self) -> Iterator[Watch]:
+        """Begins a watch; nothing is lost between its snapshot and its changes. Raises: AgentError BUSY."""
+        if len(self._watches) >= WATCHERS_MAX:
+            raise AgentError(Code.BUSY, f"This host is watched by {WATCHERS_MAX} already.")
+        watch = Watch(self.snapshot())
+        self._watches.add(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.discard(watch)
+
+    def end_watches(self) -> None:
+        """Ends every watch, after what it still has to read."""
+        for watch in self._watches:
+            watch.offer(None)

@@ -1,0 +1,258 @@
+"""The life of one sandbox's machine: each command as the steps that it takes, each step recorded before it is told.
+
+Only the sandbox's keeper calls it, one method at a time. A cancellation (the agent stops) records nothing: the entry
+stays in its transitional state, and the next agent resolves it as after a kill (`agent/adoption.py`).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import structlog
+
+from agent.drivers.driver import Death, LiveMachine
+from agent.errors import AgentError, Code
+from agent.machine import (
+    ACCEPTS_GUEST_CALLS,
+    Action,
+    Cause,
+    Create,
+    Destroy,
+    Pause,
+    Resume,
+    Spec,
+    Stage,
+    State,
+)
+from agent.parts import Parts
+from agent.record import Changes, Record, answer_is, process_is
+
+_log = structlog.get_logger(__name__)
+
+START_DEADLINE_SECONDS = 600
+"""For a start, which may have to make the template's image first. The driver's own deadlines are far shorter."""
+
+RESUME_DEADLINE_SECONDS = 120
+
+DEATH_KNOWN_SECONDS = 2
+"""How long to wait for the reason when a machine was gone in the middle of a command."""
+
+_NO_TEMPLATE = UUID(int=0)
+
+
+class Stopwatch:
+    """The stages of one command."""
+
+    def __init__(self, queued_since: float) -> None:
+        """`queued_since` is on the clock of `time.perf_counter`."""
+        self._last = queued_since
+        self._stages: list[Stage] = []
+        self.mark("queue")
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Those that ended so far."""
+        return tuple(self._stages)
+
+    def mark(self, name: str) -> None:
+        """The end of a stage."""
+        now = time.perf_counter()
+        self._stages.append(Stage(name, int((now - self._last) * 1_000_000)))
+        self._last = now
+
+
+class Lifecycle:
+    """One sandbox's machine. `live` is there exactly while one runs and is not being ended."""
+
+    def __init__(self, record: Record, parts: Parts, on_death: Callable[[LiveMachine, Death], None]) -> None:
+        self.record = record
+        self.live: LiveMachine | None = None
+        self._parts = parts
+        self._on_death = on_death
+        self._death_watch: asyncio.Task[None] | None = None
+        self._start_scope: asyncio.Timeout | None = None
+        self._abandoned = False
+
+    async def perform(self, action: Action, sandbox_id: UUID, order: Changes, watch: Stopwatch) -> None:
+        """Does what a command says; its moves are known to be possible. `order` names the command in the record; it is
+        empty for a wish of the host's own.
+
+        Raises:
+            AgentError: as the driver's; what that left behind is recorded.
+        """
+        match action:
+            case Create():
+                await self._create(action, order, watch)
+            case Pause():
+                await self._pause(action, order, watch)
+            case Resume():
+                await self._resume(action, order, watch)
+            case Destroy():
+                await self._destroy(sandbox_id, order, watch)
+
+    def abandon_start(self) -> None:
+        """Ends a start that is under way: it fails, and leaves nothing."""
+        if self._start_scope is not None:
+            self._abandoned = True
+            self._start_scope.reschedule(asyncio.get_running_loop().time())
+
+    async def ended(self, death: Death) -> None:
+        """Records that the machine ended without being asked to."""
+        self._release()
+        await self.record.conclude(_stopped(death), durable=False)
+
+    def hold(self, live: LiveMachine) -> None:
+        """Takes charge of a machine that runs."""
+        self.live = live
+        self._death_watch = self._parts.spawn(self._watch_death(live))
+
+    def require_live(self) -> LiveMachine:
+        """The machine, to run something in it. Raises: AgentError NO_SUCH_MACHINE, WRONG_STATE."""
+        machine = self.record.known()
+        if machine.state is State.DELETED:
+            raise AgentError(Code.NO_SUCH_MACHINE, "The sandbox was deleted.")
+        if self.live is None or machine.state not in ACCEPTS_GUEST_CALLS:
+            raise AgentError(Code.WRONG_STATE, f"The sandbox is {machine.state.value}, not running.")
+        return self.live
+
+    async def _create(self, action: Create, order: Changes, watch: Stopwatch) -> None:
+        self._parts.require_open()
+        incarnation = uuid4()
+        with self._parts.capacity.held_for(action.spec):
+            starting = Changes(incarnation=incarnation, timeout_sec=action.timeout_sec)
+            await self.record.begin(action.spec, order | starting, durable=False)
+            watch.mark("record")
+            try:
+                live = await self._start(action.spec, incarnation, watch)
+            except Exception as error:
+                failure = as_failure(error, Code.START_FAILED, "The sandbox could not be started.")
+                failed = Changes(
+                    state=State.FAILED, cause=Cause.START_FAILED, detail=failure.message, stages=watch.stages
+                )
+                await self.record.conclude(failed | answer_is(failure))
+                raise failure from error
+            await self._now_running(live, Changes(), watch)
+
+    async def _start(self, spec: Spec, incarnation: UUID, watch: Stopwatch) -> LiveMachine:
+        self._abandoned = False
+        try:
+            async with asyncio.timeout(START_DEADLINE_SECONDS) as self._start_scope:
+                return await self._parts.driver.start(spec, incarnation, watch.mark)
+        except TimeoutError as error:
+            if not self._abandoned:
+                raise
+            raise AgentError(Code.START_FAILED, "The sandbox was deleted while it was starting.") from error
+        finally:
+            self._start_scope = None
+
+    async def _pause(self, action: Pause, order: Changes, watch: Stopwatch) -> None:
+        live, machine = self.require_live(), self.record.known()
+        # Durable: after a power cut the driver is asked "paused or not" only if a pause had begun.
+        pausing = Changes(state=State.PAUSING, cause=action.cause, detail="")
+        await self.record.intend(order | pausing, durable=True)
+        watch.mark("record")
+        try:
+            await self._parts.driver.pause(machine.spec, live, watch.mark)
+        except Exception as error:
+            failure = as_failure(error, Code.PAUSE_FAILED, "The sandbox could not be paused.")
+            answer = Changes(stages=watch.stages) | (answer_is(failure) if order else Changes())
+            if failure.code is Code.MACHINE_GONE:
+                self._release()
+                await self.record.conclude(_stopped(await _death_of(live)) | answer)
+            else:
+                runs_on = Changes(state=State.RUNNING, cause=machine.cause, detail=failure.message)
+                await self.record.conclude(runs_on | answer)
+            raise failure from error
+        self._release()
+        paused = Changes(state=State.PAUSED, stages=watch.stages)
+        await self.record.conclude(paused | process_is(None))
+
+    async def _resume(self, action: Resume, order: Changes, watch: Stopwatch) -> None:
+        self._parts.require_open()
+        machine = self.record.known()
+        incarnation = uuid4()
+        with self._parts.capacity.held_for(machine.spec):
+            resuming = Changes(state=State.RESUMING, cause=Cause.USER, detail="", incarnation=incarnation)
+            await self.record.intend(order | resuming, durable=True)
+            watch.mark("record")
+            try:
+                async with asyncio.timeout(RESUME_DEADLINE_SECONDS):
+                    live = await self._parts.driver.resume(machine.spec, incarnation, watch.mark)
+            except Exception as error:
+                failure = as_failure(error, Code.START_FAILED, "The sandbox could not be resumed.")
+                as_before = Changes(state=State.PAUSED, cause=machine.cause, incarnation=machine.incarnation)
+                outcome = Changes(detail=failure.message, stages=watch.stages)
+                await self.record.conclude(as_before | outcome | answer_is(failure))
+                raise failure from error
+            await self._now_running(live, Changes(timeout_sec=action.timeout_sec), watch)
+
+    async def _destroy(self, sandbox_id: UUID, order: Changes, watch: Stopwatch) -> None:
+        known = self.record.machine is not None
+        if known:
+            deleting = Changes(state=State.DELETING, cause=Cause.USER, detail="")
+            await self.record.intend(order | deleting, durable=False)
+        watch.mark("record")
+        try:
+            await self._end_and_remove(sandbox_id, watch)
+        except Exception as error:
+            failure = as_failure(error, Code.INTERNAL, "The sandbox could not be removed yet.")
+            if known:
+                await self.record.conclude(Changes(stages=watch.stages) | answer_is(failure))
+            raise failure from error
+        deleted = order | Changes(state=State.DELETED, stages=watch.stages) | answer_is(None)
+        if known:
+            await self.record.conclude(deleted | process_is(None))
+        else:
+            # Remembered though it was never here, so that its create is refused should it come late.
+            await self.record.begin(Spec(sandbox_id, _NO_TEMPLATE, "", 0, 0, 0), deleted, durable=True)
+
+    async def _end_and_remove(self, sandbox_id: UUID, watch: Stopwatch) -> None:
+        if (live := self.live) is not None:
+            self._release()
+            try:
+                await self._parts.driver.kill(live)
+            except BaseException:
+                self.hold(live)
+                raise
+            watch.mark("kill")
+        await self._parts.driver.remove(sandbox_id)
+        watch.mark("remove")
+
+    async def _now_running(self, live: LiveMachine, changes: Changes, watch: Stopwatch) -> None:
+        self.hold(live)
+        running = changes | Changes(state=State.RUNNING, stages=watch.stages) | process_is(live.process)
+        await self.record.conclude(running)
+        self._parts.inventory.touch(self.record.known().sandbox_id, self._parts.now())
+
+    def _release(self) -> None:
+        self.live = None
+        if self._death_watch is not None:
+            self._death_watch.cancel()
+            self._death_watch = None
+
+    async def _watch_death(self, live: LiveMachine) -> None:
+        death = await live.died()
+        self._on_death(live, death)
+
+
+def as_failure(error: Exception, code: Code, message: str) -> AgentError:
+    """An error as it is answered: one that is not an AgentError is logged and masked."""
+    if isinstance(error, AgentError):
+        return error
+    if isinstance(error, TimeoutError):
+        return AgentError(code, f"{message} It took too long.")
+    _log.error("a command failed in an unforeseen way", exc_info=error)
+    return AgentError(code, f"{message} The host's log says why.", detail=repr(error))
+
+
+def _stopped(death: Death) -> Changes:
+    return Changes(state=State.STOPPED, cause=death.cause, detail=death.detail) | process_is(None)
+
+
+async def _death_of(live: LiveMachine) -> Death:
+    try:
+        async with asyncio.timeout(DEATH_KNOWN_SECONDS):
+            return await live.died()
+    except TimeoutError:
+        return Death(Cause.CRASHED, "The machine ended.")

@@ -1,0 +1,64 @@
+"""What can be set about an agent, by environment variables."""
+
+import ipaddress
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _default_cache_dir() -> Path:
+    return Path("~/.cache/nestbox").expanduser()
+
+
+class Settings(BaseSettings):
+    """Read once, in `agent/__main__.py`; `NESTBOX_AGENT_` before each name, in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="NESTBOX_AGENT_", frozen=True, extra="ignore", populate_by_name=True)
+
+    address: str = "127.0.0.1:7301"
+    """`ip:port` to listen on. IPv6 addresses stand in brackets."""
+    allow_plaintext_network: bool = False
+    """Lets `address` be another than loopback, though token and data travel in the clear."""
+    data_dir: Path = Path("/var/lib/nestbox/agent")
+    """Everything that the agent keeps."""
+    token_file: Path | None = None
+    """Holds the token that callers must give; made if it is not there. None: `token` in the data directory."""
+    driver: Literal["qemu", "simulated"] = "qemu"
+    """`simulated` runs no code at all: for tests of everything above it."""
+    simulated_latency_ms: int = Field(default=0, ge=0, le=60_000)
+    """How long each stage of a simulated machine takes."""
+    cache_dir: Path = Field(default_factory=_default_cache_dir, validation_alias="NESTBOX_CACHE_DIR")
+    """Where base images are kept between data directories."""
+    host_name: str = ""
+    """What people call this host; empty: the computer's name."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: for people on a terminal, else JSON."""
+
+    @field_validator("data_dir", "cache_dir", "token_file")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        """QEMU's jail, the ledger and the images must mean the same path."""
+        return None if path is None else path.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _loopback_only(self) -> Self:
+        ip, separator, port = self.address.rpartition(":")
+        if not separator or not port.isdecimal() or int(port) > 65535:
+            raise ValueError("address must be ip:port")
+        try:
+            loopback = ipaddress.ip_address(ip.removeprefix("[").removesuffix("]")).is_loopback
+        except ValueError as error:
+            raise ValueError("address must be ip:port with a numeric ip, such as 127.0.0.1:7301") from error
+        if not loopback and not self.allow_plaintext_network:
+            raise ValueError(
+                f"{self.address} is not loopback: token and data would cross the network in the clear. Set "
+                "NESTBOX_AGENT_ALLOW_PLAINTEXT_NETWORK=true if that network is yours alone."
+            )
+        return self
+
+    @property
+    def token_path(self) -> Path:
+        """Where the token is."""
+        return self.token_file or self.data_dir / "token"
