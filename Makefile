@@ -36,8 +36,8 @@ check: setup-dev  ## Run linters and type checks, and see that everything genera
 	@$(VENV)/mypy
 	@$(VENV)/lint-imports --no-logo
 	@$(MAKE) --no-print-directory check-stubs check-schema
-	@$(VENV)/python -m nestbox.setup.npm run check
-	@$(VENV)/python -m nestbox.setup.npm run gen:check
+	@$(VENV)/python -m nestbox.setup npm run check
+	@$(VENV)/python -m nestbox.setup npm run gen:check
 
 check-stubs:
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(call protoc_to,$$scratch) \
@@ -51,7 +51,7 @@ check-schema:
 gen: setup-dev  ## Generate the gRPC stubs, schema.graphql and the dashboard's types
 	@$(call protoc_to,.)
 	@$(VENV)/python -m api export-schema > schema.graphql.new && mv schema.graphql.new schema.graphql
-	@$(VENV)/python -m nestbox.setup.npm run gen
+	@$(VENV)/python -m nestbox.setup npm run gen
 
 demo: setup  ## Tell the life of one sandbox through a real GraphQL client, and check every step
 	@$(VENV)/python -m nestbox.demo

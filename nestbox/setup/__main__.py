@@ -14,12 +14,15 @@ from nestbox.setup.command import Commands
 from nestbox.setup.environment import Environment
 from nestbox.setup.frontend import Frontend
 from nestbox.setup.image import Image
+from nestbox.setup.npm import run_npm
 from nestbox.setup.progress import Progress
 from nestbox.setup.steps import Step, run_steps
 
 
 def main() -> int:
-    """Returns the exit status: 0 when everything is there."""
+    """Returns the exit status: 0 when everything is there. `npm WORDS` runs npm in `frontend/` instead."""
+    if sys.argv[1:2] == ["npm"]:
+        return run_npm(sys.argv[2:], os.environ)
     parser = argparse.ArgumentParser(prog="python3 -m nestbox.setup", description=__doc__)
     parser.add_argument("--dev", action="store_true", help="also what tests and checks need")
     parser.add_argument("--any-system", action="store_true", help="try it on a system other than Debian 12")
