@@ -19,6 +19,7 @@ Json = dict[str, Any]
 
 REQUEST_TIMEOUT_SECONDS = 60
 """Longer than any `waitSeconds` that is asked for here."""
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class RefusedError(Exception):
@@ -108,15 +109,18 @@ async def connect(url: str, key: str) -> AsyncIterator[Client]:
     """
     root = httpx.URL(url)
     headers = {"authorization": f"Bearer {key}"}
+    # a proxy that the environment names is not the way to this computer itself
+    options: Json = {"headers": headers, "timeout": REQUEST_TIMEOUT_SECONDS, "trust_env": root.host not in _LOOPBACK}
     socket_url = root.copy_with(scheme="wss" if root.scheme == "https" else "ws", path="/graphql")
-    http_transport = HTTPXAsyncTransport(str(root.join("/graphql")), headers=headers, timeout=REQUEST_TIMEOUT_SECONDS)
+    http_transport = HTTPXAsyncTransport(str(root.join("/graphql")), **options)
     live_transport = WebsocketsTransport(
         str(socket_url),
         subprotocols=["graphql-transport-ws"],
         init_payload={"authorization": headers["authorization"]},
+        connect_args={} if options["trust_env"] else {"proxy": None},
     )
     async with (
-        httpx.AsyncClient(base_url=root, headers=headers, timeout=REQUEST_TIMEOUT_SECONDS) as http,
+        httpx.AsyncClient(base_url=root, **options) as http,
         GqlClient(transport=http_transport, execute_timeout=REQUEST_TIMEOUT_SECONDS) as session,
         AsyncExitStack() as stack,
     ):

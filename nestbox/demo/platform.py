@@ -105,7 +105,7 @@ async def own_platform(environment: Mapping[str, str], progress: Progress) -> As
 
 async def _until_ready(process: asyncio.subprocess.Process, url: str, log: Path, progress: Progress) -> None:
     start = told_at = time.monotonic()
-    async with httpx.AsyncClient(base_url=url, timeout=5) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=5, trust_env=False) as http:
         while not await _is_ready(http):
             if process.returncode is not None:
                 raise PlatformError(f"`nestbox up` ended ({process.returncode}):\n{_tail(log, LOG_LINES_SHOWN)}")
