@@ -231,6 +231,13 @@ def _create_sandboxes() -> None:
         "sandboxes_team", "sandboxes", ["team_id", "id"], unique=False, postgresql_where=sa.text("state <> 'deleted'")
     )
     op.create_index(
+        "sandboxes_unplaced",
+        "sandboxes",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("host_id IS NULL AND state <> 'deleted'"),
+    )
+    op.create_index(
         "sandboxes_template", "sandboxes", ["template_id"], unique=False, postgresql_where=sa.text("state <> 'deleted'")
     )
 

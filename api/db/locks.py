@@ -23,6 +23,7 @@ class Locks:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: asyncpg.Connection | None = None
+        self._held: set[UUID] = set()
         self._turn = asyncio.Lock()
 
     async def try_hold(self, host_id: UUID) -> bool:
@@ -31,7 +32,7 @@ class Locks:
         key = int.from_bytes(host_id.bytes[-4:], signed=True)
         async with self._turn:
             if self._connection is None or self._connection.is_closed():
-                self._held: set[UUID] = set()
+                self._held.clear()
                 self._connection = await self._database.connect()
             with translated():
                 if host_id in self._held:

@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 
 import asyncpg
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -14,6 +13,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
 import api.db.tables  # noqa: F401 - fills the metadata
+from alembic import command
 from api.db.database import asyncpg_url, require_supported
 from api.db.errors import translated
 

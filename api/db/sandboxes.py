@@ -4,6 +4,7 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from api.db.database import Database, Row
@@ -125,19 +126,30 @@ async def count(database: Database, team_id: UUID, criteria: SandboxFilter) -> i
     return 0 if row is None else int(row[0])
 
 
-async def snapshot(
-    database: Database, team_id: UUID, criteria: SandboxFilter, limit: int
-) -> tuple[tuple[Sandbox, ...], int]:
-    """The newest of a team's sandboxes that match, and the horizon of the very snapshot that they were read in: all
-    transactions below it are in what is returned."""
+async def snapshot(database: Database, team_id: UUID, criteria: SandboxFilter, limit: int) -> tuple[Sandbox, ...]:
+    """The newest of a team's sandboxes that match, with their newest operations."""
     where, arguments = _where(team_id, criteria)
     rows = await database.rows(
-        f"""SELECT x.horizon, found.* FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon) x
-        LEFT JOIN ({_WITH_OPERATION} WHERE {where} ORDER BY s.id DESC LIMIT ${len(arguments) + 1}) found ON true""",
-        *arguments,
-        limit,
+        f"{_WITH_OPERATION} WHERE {where} ORDER BY s.id DESC LIMIT ${len(arguments) + 1}", *arguments, limit
     )
-    return tuple(sandbox_of(row, with_operation=True) for row in rows if row["id"] is not None), rows[0]["horizon"]
+    return tuple(sandbox_of(row, with_operation=True) for row in rows)
+
+
+async def touch(database: Database, team_id: UUID, sandbox_id: UUID, now: datetime) -> Sandbox | None:
+    """Notes that a team's sandbox is in use, and returns it. No event: nothing but the time has changed."""
+    await database.execute(
+        "UPDATE sandboxes SET last_active_at = greatest(last_active_at, $3) WHERE id = $2 AND team_id = $1",
+        team_id,
+        sandbox_id,
+        now,
+    )
+    return await get(database, team_id, sandbox_id)
+
+
+async def environment(database: Database, sandbox_id: UUID) -> dict[str, str]:
+    """The environment of a sandbox, which no reader of it needs but its host."""
+    row = await database.row("SELECT environment FROM sandboxes WHERE id = $1", sandbox_id)
+    return {} if row is None else dict(json.loads(row["environment"]))
 
 
 def _where(team_id: UUID, criteria: SandboxFilter) -> tuple[str, list[object]]:

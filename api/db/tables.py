@@ -194,6 +194,7 @@ class Sandbox(SQLModel, table=True):
         CheckConstraint("(state = 'deleted') = (deleted_at IS NOT NULL)", name="sandboxes_deleted_at"),
         Index("sandboxes_team", "team_id", "id", postgresql_where=text("state <> 'deleted'")),
         Index("sandboxes_host", "host_id", postgresql_where=text("state <> 'deleted'")),
+        Index("sandboxes_unplaced", "id", postgresql_where=text("host_id IS NULL AND state <> 'deleted'")),
         Index("sandboxes_template", "template_id", postgresql_where=text("state <> 'deleted'")),
     )
 

@@ -82,7 +82,7 @@ class Listener:
         def heard(*_: object) -> None:
             self._on_wake()
 
-        def ended(_: asyncpg.Connection) -> None:
+        def ended(_: object) -> None:
             lost.set()
 
         try:

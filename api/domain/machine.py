@@ -27,8 +27,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All machines of a host; `sequence` is the host's when the list was taken."""
+    """All machines of a host; `sequence` is the host's when the list was taken. `unreadable` are the wire ids of those
+    that it reported in a way that this version does not understand."""
 
     machines: tuple[Machine, ...]
     sequence: int
     agent_incarnation: str
+    unreadable: frozenset[str] = frozenset()

@@ -1,28 +1,125 @@
 """Live views of sandboxes."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from uuid import UUID
 
-from api.domain.feed import FeedEvent
+import structlog
+
+from api.clock import Clock
+from api.db import events, sandboxes
+from api.db.database import Database
+from api.db.events import Cursor
+from api.domain.feed import Changed, FeedEvent, Heartbeat, Removed, RemovedReason, Reset
 from api.domain.principal import Principal
-from api.domain.sandbox import SandboxFilter
+from api.domain.sandbox import Sandbox, SandboxFilter, State
+from api.errors import NestboxError, Unavailable
+from api.services.auth import Auth
+from api.services.places import no_such_sandbox
+from api.services.subscriber import Subscriber
+
+POLL_SECONDS = 1.0
+"""The log is read at least this often: a lost wake-up costs no more."""
+WAITING_SECONDS = 0.01
+"""While lines wait for an older transaction to end, which sends no wake-up."""
+RETRY_SECONDS = 0.25
+"""After the database did not answer."""
+HEARTBEAT_SECONDS = 15.0
+RECHECK_SECONDS = 2.0
+"""How often each stream asks whether its key is still good."""
+RESET_MAX = 1000
+"""Sandboxes in a snapshot, and changes with which a stream is resumed without one."""
+
+_EVERYTHING = SandboxFilter(states=frozenset((*State, "unreachable")))
+
+_log = structlog.get_logger()
 
 
 class Feed:
     """One reader of the event log per replica, and any number of subscribers.
 
-    A slow subscriber misses versions of a sandbox, never the newest one. Versions of a sandbox never go back.
+    The reader loads each sandbox that changed once, and hands the same record to all. A slow subscriber misses versions
+    of a sandbox, never the newest one. Versions of a sandbox never go back.
     """
 
-    def sandbox(self, principal: Principal, sandbox_id: UUID) -> AsyncIterator[FeedEvent]:
+    def __init__(self, database: Database, auth: Auth, clock: Clock) -> None:
+        self._database = database
+        self._auth = auth
+        self._clock = clock
+        self._wanted = asyncio.Event()
+        self._cursor: Cursor | None = None
+        self._started = asyncio.Event()
+        self._subscribers: dict[UUID, set[Subscriber]] = {}
+
+    def wake(self) -> None:
+        """The log may have grown."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Reads the log until cancelled. While the database is away, subscribers hear nothing but heartbeats."""
+        while True:
+            self._wanted.clear()
+            try:
+                pause_seconds = await self._read()
+            except NestboxError as error:
+                _log.warning("event log not read", error=error.detail)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if pause_seconds:
+                await _wait(self._wanted, pause_seconds)
+
+    async def _read(self) -> float:
+        """One batch; how long to wait for the next, unless woken."""
+        if self._cursor is None:
+            self._cursor = await events.horizon(self._database)
+            self._started.set()
+        batch = await events.read(self._database, self._cursor)
+        if batch.sandbox_ids:
+            if not self._subscribers:
+                changed: tuple[Sandbox, ...] = ()
+            else:
+                changed = await sandboxes.load(self._database, batch.sandbox_ids)
+            self._hand_out(changed, batch.cursor)
+        self._cursor = batch.cursor
+        if batch.full:
+            return 0
+        return WAITING_SECONDS if batch.waiting else POLL_SECONDS
+
+    def _hand_out(self, changed: Iterable[Sandbox], cursor: Cursor) -> None:
+        touched: set[Subscriber] = set()
+        for sandbox in changed:
+            for topic in (sandbox.team_id, sandbox.id):
+                for subscriber in self._subscribers.get(topic, ()):
+                    subscriber.offer(sandbox)
+                    touched.add(subscriber)
+        for subscriber in touched:
+            subscriber.advance(cursor)
+
+    async def sandbox(self, principal: Principal, sandbox_id: UUID) -> AsyncIterator[FeedEvent]:
         """The sandbox as it is (`Changed`), then every change; ends after it is deleted (`Removed`).
 
         Raises:
             NotFound: no such sandbox. Unauthenticated: the key was revoked meanwhile, within 5 seconds.
         """
-        raise NotImplementedError
+        subscriber = await self._subscribe(sandbox_id)
+        try:
+            sandbox = await sandboxes.get(self._database, principal.team_id, sandbox_id)
+            if sandbox is None:
+                raise no_such_sandbox()
+            subscriber.show(sandbox)
+            yield Changed(sandbox, str(subscriber.cursor))
+            if sandbox.state is State.DELETED:
+                yield Removed(sandbox_id, str(subscriber.cursor), RemovedReason.DELETED)
+                return
+            async for event in self._follow(subscriber, principal, _EVERYTHING):
+                yield event
+                if isinstance(event, Changed) and event.sandbox.state is State.DELETED:
+                    yield Removed(sandbox_id, event.cursor, RemovedReason.DELETED)
+                    return
+        finally:
+            self._unsubscribe(sandbox_id, subscriber)
 
-    def sandboxes(
+    async def sandboxes(
         self, principal: Principal, criteria: SandboxFilter, after: str | None = None
     ) -> AsyncIterator[FeedEvent]:
         """The list (`Reset`), then its changes. With `after`, a cursor from an earlier stream, only what changed since;
@@ -31,4 +128,91 @@ class Feed:
         Raises:
             Invalid: `after` is no cursor. Unauthenticated: the key was revoked meanwhile, within 5 seconds.
         """
-        raise NotImplementedError
+        since = None if after is None else Cursor.parse(after)
+        subscriber = await self._subscribe(principal.team_id)
+        try:
+            resumed = since is not None and await self._resume(subscriber, principal, since)
+            if not resumed:
+                yield await self._reset(subscriber, principal, criteria)
+            async for event in self._follow(subscriber, principal, criteria):
+                yield event
+        finally:
+            self._unsubscribe(principal.team_id, subscriber)
+
+    async def _reset(self, subscriber: Subscriber, principal: Principal, criteria: SandboxFilter) -> Reset:
+        # read after subscribing: what changes from here on is handed to the subscriber as well
+        found = await sandboxes.snapshot(self._database, principal.team_id, criteria, RESET_MAX + 1)
+        shown = found[:RESET_MAX]
+        for sandbox in shown:
+            subscriber.show(sandbox)
+        return Reset(shown, str(subscriber.cursor), truncated=len(found) > RESET_MAX)
+
+    async def _resume(self, subscriber: Subscriber, principal: Principal, since: Cursor) -> bool:
+        changed = await events.changed_since(self._database, principal.team_id, since, RESET_MAX)
+        if changed is None:
+            return False
+        sandbox_ids, _ = changed
+        found = await sandboxes.get_many(self._database, principal.team_id, sandbox_ids) if sandbox_ids else {}
+        subscriber.resume(since)
+        for sandbox in found.values():
+            subscriber.offer(sandbox)
+        if found:
+            subscriber.advance(subscriber.cursor)
+        return True
+
+    async def _follow(
+        self, subscriber: Subscriber, principal: Principal, criteria: SandboxFilter
+    ) -> AsyncIterator[FeedEvent]:
+        recheck_at = self._clock.monotonic() + RECHECK_SECONDS
+        heartbeat_at = self._clock.monotonic() + HEARTBEAT_SECONDS
+        while True:
+            now = self._clock.monotonic()
+            if now >= recheck_at:
+                await self._recheck(principal)
+                recheck_at = now + RECHECK_SECONDS
+            told = False
+            for event in subscriber.take(criteria):
+                yield event
+                told = True
+            if told:
+                heartbeat_at = self._clock.monotonic() + HEARTBEAT_SECONDS
+            elif now >= heartbeat_at:
+                yield Heartbeat(str(subscriber.cursor), self._clock.now())
+                heartbeat_at = self._clock.monotonic() + HEARTBEAT_SECONDS
+            await _wait(subscriber.news, min(recheck_at, heartbeat_at) - self._clock.monotonic())
+
+    async def _recheck(self, principal: Principal) -> None:
+        try:
+            await self._auth.recheck(principal)
+        except Unavailable:
+            # nothing can be told while the database is away, so nothing is given away
+            return
+
+    async def _subscribe(self, topic: UUID) -> Subscriber:
+        try:
+            async with asyncio.timeout(1.0):
+                await self._started.wait()
+        except TimeoutError:
+            raise Unavailable("The database does not answer at the moment; try again.") from None
+        subscriber = Subscriber(self._current)
+        self._subscribers.setdefault(topic, set()).add(subscriber)
+        return subscriber
+
+    def _unsubscribe(self, topic: UUID, subscriber: Subscriber) -> None:
+        subscribers = self._subscribers[topic]
+        subscribers.discard(subscriber)
+        if not subscribers:
+            del self._subscribers[topic]
+
+    def _current(self) -> Cursor:
+        return self._cursor or Cursor(0, 0)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    if event.is_set() or seconds <= 0:
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -4,8 +4,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from api.domain.file import MODE_DEFAULT, FileInfo
+from api.domain.file import MODE_DEFAULT, FileInfo, check_mode, check_path
 from api.domain.principal import Principal
+from api.domain.sandbox import Action
+from api.hosts.errors import HostCallError
+from api.services.places import running_place
+from api.services.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,9 @@ class FileDownload:
 
 class Files:
     """Files are streamed: no more than a few chunks of one are ever held."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
 
     async def write(
         self,
@@ -35,7 +42,13 @@ class Files:
             Invalid: path or mode. NotFound: no such sandbox. Conflict: it does not run. NoCapacity: its disk is full.
             Forbidden: the guest does not permit it. Unavailable: its host does not answer.
         """
-        raise NotImplementedError
+        check_path(path)
+        check_mode(mode)
+        client = await running_place(self._resources, principal, sandbox_id, Action.WRITE_FILE)
+        try:
+            return await client.write_file(sandbox_id, path, mode, content)
+        except HostCallError as error:
+            raise error.error from error
 
     async def open(self, principal: Principal, sandbox_id: UUID, path: str, *, limit_bytes: int = 0) -> FileDownload:
         """Opens a regular file; `limit_bytes` 0 is all of it.
@@ -44,4 +57,18 @@ class Files:
             Invalid: the path, or it is no regular file. NotFound: no such sandbox or file (`NO_SUCH_FILE`).
             Conflict, Forbidden, Unavailable: as `write`.
         """
-        raise NotImplementedError
+        check_path(path)
+        client = await running_place(self._resources, principal, sandbox_id, Action.READ_FILE)
+        try:
+            info, content = await client.read_file(sandbox_id, path, limit_bytes)
+        except HostCallError as error:
+            raise error.error from error
+        return FileDownload(info, _translated(content))
+
+
+async def _translated(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in content:
+            yield chunk
+    except HostCallError as error:
+        raise error.error from error

@@ -2,17 +2,31 @@
 
 from uuid import UUID
 
+from api.db import hosts
+from api.db.database import Database
 from api.domain.host import Host
 from api.domain.principal import Principal
+from api.errors import Forbidden
 
 
 class Hosts:
     """What is known of the computers that run sandboxes."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
     async def list(self, principal: Principal) -> tuple[Host, ...]:
         """Every host, by name. Raises: Forbidden for all but platform admins."""
-        raise NotImplementedError
+        require_admin(principal)
+        return await hosts.all_hosts(self._database)
 
     async def get(self, principal: Principal, host_id: UUID) -> Host | None:
         """One host. Raises: Forbidden for all but platform admins."""
-        raise NotImplementedError
+        require_admin(principal)
+        return await hosts.get(self._database, host_id)
+
+
+def require_admin(principal: Principal) -> None:
+    """Raises: Forbidden for all but platform admins."""
+    if not principal.is_platform_admin:
+        raise Forbidden("Only platform admins can see this.")

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from uuid import UUID
 
+from api.db import operations
+from api.db.database import Database
 from api.domain.operation import Operation
 from api.domain.principal import Principal
 
@@ -10,10 +12,13 @@ from api.domain.principal import Principal
 class Operations:
     """Operations of the principal's team."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
     async def get(self, principal: Principal, operation_id: UUID) -> Operation | None:
         """One operation."""
-        raise NotImplementedError
+        return await operations.get(self._database, principal.team_id, operation_id)
 
     async def latest(self, principal: Principal, sandbox_ids: Collection[UUID]) -> dict[UUID, Operation]:
         """The newest operation of each of these sandboxes, by sandbox, in one query."""
-        raise NotImplementedError
+        return await operations.latest(self._database, principal.team_id, sandbox_ids)

@@ -1,6 +1,6 @@
 """Sandboxes: their lifecycle, the record of one, what may be done with it, and how lists choose among them."""
 
-from api.domain.sandbox.actions import Action, Allowed, allowed_actions, refusal
+from api.domain.sandbox.actions import Action, Allowed, accepted_in, allowed_actions, refusal
 from api.domain.sandbox.creation import CreateSandbox, Creation, check_creation
 from api.domain.sandbox.filter import SandboxFilter
 from api.domain.sandbox.lifecycle import (
@@ -16,6 +16,7 @@ from api.domain.sandbox.lifecycle import (
     Move,
     Owner,
     State,
+    deadline_of,
     sources,
 )
 from api.domain.sandbox.record import UNREACHABLE, Sandbox, ShownState, shown_state
@@ -41,8 +42,10 @@ __all__ = [
     "SandboxFilter",
     "ShownState",
     "State",
+    "accepted_in",
     "allowed_actions",
     "check_creation",
+    "deadline_of",
     "refusal",
     "shown_state",
     "sources",

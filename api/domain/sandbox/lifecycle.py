@@ -131,3 +131,19 @@ LISTED = frozenset(State) - TERMINAL
 def sources(target: State, owner: Owner) -> frozenset[State]:
     """The states from which this owner may move a sandbox to `target`: the guard of the write that does it."""
     return frozenset(move.source for move in MOVES if move.target is target and move.owner is owner)
+
+
+_DEADLINE_SECONDS = {
+    State.PENDING: 30,
+    State.STARTING: 120,
+    State.PAUSING: 300,
+    State.RESUMING: 120,
+    State.SNAPSHOTTING: 600,
+    State.STOPPING: 60,
+    State.DELETING: 60,
+}
+
+
+def deadline_of(state: State) -> int | None:
+    """How many seconds a state may last before somebody has to look after it; None if it lasts as long as it likes."""
+    return _DEADLINE_SECONDS.get(state)

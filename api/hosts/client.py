@@ -1,0 +1,238 @@
+"""The client of one host agent."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+import grpc
+
+from api.domain.command import Execution
+from api.domain.file import FileInfo
+from api.domain.host import HostFacts
+from api.domain.machine import Inventory, Machine
+from api.errors import Internal
+from api.hosts.convert import exec_start, facts_of, file_info_of, inventory_of, machine_of
+from api.hosts.errors import OutcomeUnknown, host_call_error
+from api.ids import Kind, wire_id
+from proto.host.v1 import host_pb2 as pb
+from proto.host.v1.host_pb2_grpc import HostAgentStub
+
+QUERY_SECONDS = 5.0
+"""For questions: what the host is, what it has. A host that needs longer counts as silent."""
+START_SECONDS = 110.0
+"""For create and resume, a template's first boot under emulation included."""
+PAUSE_SECONDS = 280.0
+"""For a pause: writing tens of GiB of memory to a disk."""
+DESTROY_SECONDS = 60.0
+PING_SECONDS = 10.0
+EXEC_MARGIN_SECONDS = 15.0
+"""Beyond a command's own timeout, for the host to say that it is over."""
+FILE_SECONDS = 3600.0
+CHUNK_BYTES = 32 * 1024
+"""Of input and files, as hosts cut them too."""
+MESSAGE_BYTES_MAX = 32 * 1024 * 1024
+"""An inventory of some ten thousand machines."""
+
+_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    # an agent that restarts is found again within a second
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Some of what a command printed; `stream` is 1 for stdout and 2 for stderr."""
+
+    stream: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A command has ended; `signal` 0 if by itself."""
+
+    exit_code: int
+    signal: int
+    timed_out: bool
+    duration_us: int
+
+
+class HostClient:
+    """One agent at one address. Calls raise `Refused` or `OutcomeUnknown` (`api.hosts.errors`), never gRPC's errors.
+
+    Cancelling a call does not undo a command: the agent carries it out all the same.
+    """
+
+    def __init__(self, address: str, token: str) -> None:
+        self.address = address
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._stub = HostAgentStub(self._channel)
+        self._metadata = (("authorization", f"Bearer {token}"),)
+
+    async def close(self) -> None:
+        """Ends every call."""
+        await self._channel.close(None)
+
+    async def get_host(self) -> HostFacts:
+        """What the host is and can do."""
+        return facts_of(await self._call(self._stub.GetHost, pb.GetHostRequest(), QUERY_SECONDS))
+
+    async def list_machines(self) -> Inventory:
+        """The whole inventory."""
+        return inventory_of(await self._call(self._stub.ListMachines, pb.ListMachinesRequest(), QUERY_SECONDS))
+
+    async def watch_machines(self) -> AsyncGenerator[Inventory | Machine, None]:
+        """The whole inventory, then every change, until the connection is lost: then it raises."""
+        call = self._stub.WatchMachines(pb.WatchMachinesRequest(), metadata=self._metadata)
+        try:
+            async for message in call:
+                if message.WhichOneof("event") == "inventory":
+                    yield inventory_of(message.inventory)
+                else:
+                    yield machine_of(message.changed)
+        except grpc.aio.AioRpcError as error:
+            raise host_call_error(error) from error
+        finally:
+            call.cancel()
+
+    async def create(
+        self,
+        sandbox_id: UUID,
+        generation: int,
+        *,
+        template_id: UUID,
+        template_name: str,
+        vcpus: int,
+        memory_mb: int,
+        disk_size_mb: int,
+        timeout_sec: int,
+        environment: dict[str, str],
+    ) -> Machine:
+        """Starts a machine; returns when it runs. The same generation again is answered, not done again."""
+        request = pb.CreateMachineRequest(
+            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id),
+            generation=generation,
+            template_id=wire_id(Kind.TEMPLATE, template_id),
+            template_name=template_name,
+            vcpus=vcpus,
+            memory_mb=memory_mb,
+            disk_size_mb=disk_size_mb,
+            timeout_sec=timeout_sec,
+            environment=environment,
+        )
+        return machine_of(await self._call(self._stub.CreateMachine, request, START_SECONDS))
+
+    async def pause(self, sandbox_id: UUID, generation: int) -> Machine:
+        """Saves a machine and lets it go."""
+        request = pb.PauseMachineRequest(sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation)
+        return machine_of(await self._call(self._stub.PauseMachine, request, PAUSE_SECONDS))
+
+    async def resume(self, sandbox_id: UUID, generation: int, timeout_sec: int) -> Machine:
+        """Starts a machine from what was saved."""
+        request = pb.ResumeMachineRequest(
+            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation, timeout_sec=timeout_sec
+        )
+        return machine_of(await self._call(self._stub.ResumeMachine, request, START_SECONDS))
+
+    async def destroy(self, sandbox_id: UUID, generation: int) -> Machine:
+        """Removes everything of a sandbox, which the host need not have."""
+        request = pb.DestroyMachineRequest(sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation)
+        return machine_of(await self._call(self._stub.DestroyMachine, request, DESTROY_SECONDS))
+
+    async def ping(self, sandbox_id: UUID) -> Machine:
+        """Counts as activity."""
+        request = pb.PingMachineRequest(sandbox_id=wire_id(Kind.SANDBOX, sandbox_id))
+        return machine_of(await self._call(self._stub.PingMachine, request, PING_SECONDS))
+
+    async def exec(self, sandbox_id: UUID, execution: Execution) -> AsyncGenerator[Output | Exited, None]:
+        """Runs a command: its output as it comes, then its end. Closing the iterator kills the command."""
+
+        async def requests() -> AsyncIterator[pb.ExecRequest]:
+            yield exec_start(sandbox_id, execution)
+            for start in range(0, len(execution.stdin), CHUNK_BYTES):
+                yield pb.ExecRequest(stdin=execution.stdin[start : start + CHUNK_BYTES])
+            yield pb.ExecRequest(stdin_eof=True)
+
+        deadline_seconds = execution.timeout_ms / 1000 + EXEC_MARGIN_SECONDS
+        call = self._stub.Exec(requests(), timeout=deadline_seconds, metadata=self._metadata)
+        try:
+            async for message in call:
+                match message.WhichOneof("response"):
+                    case "stdout":
+                        yield Output(1, message.stdout)
+                    case "stderr":
+                        yield Output(2, message.stderr)
+                    case "exited":
+                        ended = message.exited
+                        yield Exited(ended.exit_code, ended.signal, ended.timed_out, ended.duration_us)
+                        return
+                    case _:
+                        pass
+        except grpc.aio.AioRpcError as error:
+            raise host_call_error(error) from error
+        finally:
+            call.cancel()
+        raise OutcomeUnknown(Internal("The host ended a command without saying how.", detail=self.address))
+
+    async def write_file(self, sandbox_id: UUID, path: str, mode: int, content: AsyncIterator[bytes]) -> int:
+        """Writes a file; its size. If `content` raises, that is raised, and the guest keeps nothing of the file."""
+        call = self._stub.WriteFile(timeout=FILE_SECONDS, metadata=self._metadata)
+        start = pb.WriteFileStart(sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), path=path, mode=mode)
+        complete = False
+        try:
+            await call.write(pb.WriteFileRequest(start=start))
+            async for chunk in content:
+                for position in range(0, len(chunk), CHUNK_BYTES):
+                    await call.write(pb.WriteFileRequest(content=chunk[position : position + CHUNK_BYTES]))
+            await call.done_writing()
+            response = await call
+            complete = True
+            return int(response.size_bytes)
+        except grpc.aio.AioRpcError as error:
+            raise host_call_error(error) from error
+        finally:
+            if not complete:
+                call.cancel()
+
+    async def read_file(self, sandbox_id: UUID, path: str, limit_bytes: int) -> tuple[FileInfo, AsyncIterator[bytes]]:
+        """What a file is, and its content, which must be read to its end or closed."""
+        request = pb.ReadFileRequest(sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), path=path, limit_bytes=limit_bytes)
+        call = self._stub.ReadFile(request, timeout=FILE_SECONDS, metadata=self._metadata)
+        messages = self._file_messages(call)
+        try:
+            first = await anext(messages)
+        except StopAsyncIteration:
+            raise OutcomeUnknown(Internal("The host sent no file.", detail=self.address)) from None
+        if first.WhichOneof("response") != "info":
+            await messages.aclose()
+            raise OutcomeUnknown(Internal("The host sent a file without saying what it is.", detail=self.address))
+
+        async def content() -> AsyncIterator[bytes]:
+            async with aclosing(messages):
+                async for message in messages:
+                    yield message.content
+
+        return file_info_of(first.info), content()
+
+    async def _file_messages(self, call: Any) -> Any:
+        try:
+            async for message in call:
+                yield message
+        except grpc.aio.AioRpcError as error:
+            raise host_call_error(error) from error
+        finally:
+            call.cancel()
+
+    async def _call(self, method: Any, request: Any, deadline_seconds: float) -> Any:
+        try:
+            return await method(request, timeout=deadline_seconds, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise host_call_error(error) from error

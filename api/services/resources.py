@@ -1,0 +1,20 @@
+"""What all services share."""
+
+from dataclasses import dataclass
+
+from api.clock import Clock
+from api.db.database import Database
+from api.db.wakeups import Waker
+from api.hosts.registry import HostRegistry
+from api.services.tasks import Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """One database, one set of hosts, one clock, one owner of tasks, and the sender of wake-ups."""
+
+    database: Database
+    hosts: HostRegistry
+    clock: Clock
+    tasks: Tasks
+    waker: Waker

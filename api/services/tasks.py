@@ -1,0 +1,62 @@
+"""Tasks that outlive the requests that started them."""
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from api.errors import NestboxError
+
+DRAIN_SECONDS = 8.0
+"""For commands under way when the server stops; what is left is resolved from the host's inventory later."""
+
+_log = structlog.get_logger()
+
+
+class Tasks:
+    """The owner of every task of the services. None of them can take another one down."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+        self._commands: set[asyncio.Task[None]] = set()
+        self._services: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._services:
+            task.cancel()
+        if self._commands:
+            await asyncio.wait(self._commands, timeout=DRAIN_SECONDS)
+        for task in self._commands:
+            task.cancel()
+        await self._group.__aexit__(kind, error, trace)
+
+    def command(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Starts something that ends by itself; stopping waits for it a little."""
+        self._start(name, work, self._commands)
+
+    def service(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Starts something that runs until the server stops."""
+        self._start(name, work, self._services)
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None], kept: set[asyncio.Task[None]]) -> None:
+        task = self._group.create_task(_contained(name, work), name=name)
+        kept.add(task)
+        task.add_done_callback(kept.discard)
+
+
+async def _contained(name: str, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except NestboxError as error:
+        _log.warning("task failed", task=name, code=error.code, error=error.message, detail=error.detail)
+    except Exception:  # noqa: BLE001
+        # a bug in one command must not end the group, and with it all others
+        _log.exception("task failed", task=name)
