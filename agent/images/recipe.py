@@ -99,12 +99,14 @@ if $b grep -q 'QEMU TCG' /proc/cpuinfo; then echo 0 > /proc/sys/kernel/randomize
 $b cp -r /guest /mnt/run/nestbox/guest
 $b chmod 0700 /mnt/run/nestbox
 $b mount --move /proc /mnt/proc
+# for all that follows; the kernel's 1,024 is less than the guest program may need
+ulimit -n 65536
 exec $b switch_root /mnt /bin/busybox init
 """.format(modules=" ".join(name.rsplit("/", 1)[1] for name in MODULES))
 
 START = """import sys
 
-sys.path.insert(0, "/run/nestbox/guest")
+sys.path.insert(0, __file__.rpartition("/")[0])
 from agent.guest.main import main
 
 main()
