@@ -1,19 +1,37 @@
 """Brings rows and hosts together, for as long as the replica lives."""
 
+import asyncio
+
+from api.db.locks import Locks
 from api.domain.status import TaskStatus
+from api.reconciler.host import HostTasks
+from api.reconciler.unplaced import UnplacedTask
 from api.services.services import Services
 
 
 class Reconciler:
-    """Tasks without input, one set per host."""
+    """Tasks without input: each pass reads everything, decides, and acts once. Safe in any number of replicas."""
 
     def __init__(self, services: Services) -> None:
+        """`services` need not be open yet."""
         self._services = services
+        self._hosts: tuple[HostTasks, ...] = ()
+        self._unplaced = UnplacedTask(services)
 
     async def run(self) -> None:
-        """Runs until cancelled. Run it in the task group of the application."""
-        raise NotImplementedError
+        """Runs until cancelled, while the services are open. Run it in the task group of the application."""
+        locks = Locks(self._services.resources.database)
+        self._hosts = tuple(
+            HostTasks(self._services, client, locks) for client in self._services.resources.hosts.clients
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                for tasks in self._hosts:
+                    group.create_task(tasks.run())
+                group.create_task(self._unplaced.run())
+        finally:
+            locks.close()
 
     def status(self) -> tuple[TaskStatus, ...]:
         """How each task is, for admins."""
-        return ()
+        return (*(status for tasks in self._hosts for status in tasks.status()), self._unplaced.status())

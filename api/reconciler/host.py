@@ -1,0 +1,155 @@
+"""One host: its reports are followed, and its whole inventory is compared every few seconds."""
+
+import asyncio
+from contextlib import aclosing
+from uuid import UUID
+
+import structlog
+
+from api.db import hosts, inventory
+from api.db.locks import Locks
+from api.domain.machine import Inventory
+from api.domain.sandbox import State
+from api.domain.status import TaskStatus
+from api.hosts.client import HostClient
+from api.reconciler.plan import LOST_CAUSE, LOST_DETAIL, LOST_TARGET, Plan, Row, plan
+from api.reconciler.status import TaskRecord
+from api.services.services import Services
+
+PASS_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+"""Between passes while a host does not answer."""
+UNREACHABLE_AFTER_SECONDS = 5.0
+"""A host that has not answered for so long is shown as unreachable. Nothing else is concluded from silence."""
+FOLLOW_AGAIN_SECONDS = 0.2
+
+_log = structlog.get_logger()
+
+
+class HostTasks:
+    """Two tasks for the host at one address: a pass over its inventory, and a follower of its reports.
+
+    Of all replicas only the one that holds the host's lock does either; the others just learn who is there. The lock
+    saves work: every write is guarded by itself.
+    """
+
+    def __init__(self, services: Services, client: HostClient, locks: Locks) -> None:
+        self._services = services
+        self._database = services.resources.database
+        self._clock = services.resources.clock
+        self._client = client
+        self._locks = locks
+        self._host_id: UUID | None = None
+        self._silent_since: float | None = None
+        self._followed = asyncio.Event()
+        self._nudged = asyncio.Event()
+        self._inventory = TaskRecord(f"inventory of {client.address}", self._clock)
+        self._reports = TaskRecord(f"reports of {client.address}", self._clock)
+
+    def status(self) -> tuple[TaskStatus, ...]:
+        """Both tasks."""
+        return (self._inventory.status, self._reports.status)
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pass_again_and_again())
+            group.create_task(self._follow_again_and_again())
+
+    async def _pass_again_and_again(self) -> None:
+        while True:
+            self._nudged.clear()
+            failures = self._inventory.status.failures
+            with self._inventory.contained():
+                await self._pass()
+            failed = self._inventory.status.failures > failures
+            if failed:
+                # a follower would only fail as well; the next good pass starts it again
+                self._followed.clear()
+                with self._inventory.contained():
+                    await self._note_silence()
+            else:
+                self._silent_since = None
+            try:
+                async with asyncio.timeout(RETRY_SECONDS if failed else PASS_SECONDS):
+                    await self._nudged.wait()
+            except TimeoutError:
+                pass
+
+    async def _pass(self) -> None:
+        facts = await self._client.get_host()
+        if self._host_id != facts.host_id:
+            _log.info("host answers", host_id=str(facts.host_id), address=self._client.address, driver=facts.driver)
+        self._host_id = facts.host_id
+        self._services.resources.hosts.answered(facts.host_id, self._client)
+        if not await self._locks.try_hold(facts.host_id):
+            self._followed.clear()
+            self._inventory.succeeded("another replica looks after this host")
+            return
+        await hosts.seen(self._database, self._client.address, facts, self._clock.now())
+        self._followed.set()
+        done = await self._reconcile(facts.host_id)
+        if await hosts.set_reachable(self._database, facts.host_id, self._clock.now(), reachable=True):
+            _log.info("host reachable", host_id=str(facts.host_id), address=self._client.address)
+            self._services.resources.waker.wake()
+        self._inventory.succeeded(str(done))
+
+    async def _reconcile(self, host_id: UUID) -> Plan:
+        # the rows first: a sandbox that starts in between is then in the inventory only, and nothing is made of it
+        rows = [
+            Row(**{**row, "state": State(row["state"])}) for row in await inventory.of_host(self._database, host_id)
+        ]
+        there = await self._client.list_machines()
+        chosen = plan(rows, there, self._clock.now(), self._services.commands.under_way)
+        await self._execute(host_id, chosen)
+        return chosen
+
+    async def _execute(self, host_id: UUID, chosen: Plan) -> None:
+        reports = self._services.reports
+        for machine in chosen.apply:
+            await reports.apply(host_id, machine)
+        if chosen.observe:
+            await reports.observe(host_id, chosen.observe)
+        for row in chosen.lost:
+            _log.warning("sandbox unknown to its host", sandbox_id=str(row.id), host_id=str(host_id))
+            await reports.conclude(
+                row.id, row.state, row.version, target=LOST_TARGET, cause=LOST_CAUSE, detail=LOST_DETAIL
+            )
+        for sandbox_id in chosen.resend:
+            await self._services.commands.resend(sandbox_id)
+
+    async def _note_silence(self) -> None:
+        now = self._clock.monotonic()
+        if self._silent_since is None:
+            self._silent_since = now
+        if now - self._silent_since < UNREACHABLE_AFTER_SECONDS:
+            return
+        host_id = self._host_id or await hosts.by_address(self._database, self._client.address)
+        if host_id is None or not await self._locks.try_hold(host_id):
+            return
+        if await hosts.set_reachable(self._database, host_id, self._clock.now(), reachable=False):
+            _log.warning("host unreachable", host_id=str(host_id), address=self._client.address)
+            self._services.resources.waker.wake()
+
+    async def _follow_again_and_again(self) -> None:
+        while True:
+            await self._followed.wait()
+            with self._reports.contained():
+                await self._follow()
+            # whatever ended the stream, the inventory says what was missed, or that the host is gone
+            self._nudged.set()
+            await asyncio.sleep(FOLLOW_AGAIN_SECONDS)
+
+    async def _follow(self) -> None:
+        async with aclosing(self._client.watch_machines()) as events:
+            async for event in events:
+                host_id = self._host_id
+                if host_id is None or not self._followed.is_set():
+                    return
+                if isinstance(event, Inventory):
+                    # compared in a pass, which reads the rows before it asks again
+                    self._reports.succeeded("following")
+                    self._nudged.set()
+                else:
+                    await self._services.reports.apply(host_id, event)
+                    self._reports.succeeded("following")

@@ -1,0 +1,113 @@
+"""What to do about the difference between rows and a host's inventory. Pure: every choice is made here."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from api.domain.machine import Inventory, Machine
+from api.domain.sandbox import TRANSITIONAL, Cause, Owner, State, sources
+from api.ids import Kind, wire_id
+
+LOST_AFTER = timedelta(seconds=10)
+"""A machine that its host does not know is lost only when its row has not changed for so long."""
+RESEND_AFTER = timedelta(seconds=5)
+"""A command that its host has not heard of is sent again after so long: whoever accepted it did not come to it."""
+
+
+class Row(NamedTuple):
+    """A sandbox as it was read before its host was asked."""
+
+    id: UUID
+    state: State
+    generation: int
+    sequence: int
+    version: int
+    updated_at: datetime
+    state_deadline_at: datetime | None
+    last_active_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Writes and calls, none of which depends on another. All are guarded, so a plan that is late does no harm."""
+
+    apply: tuple[Machine, ...] = ()
+    """Reports that move a sandbox on."""
+    observe: tuple[Machine, ...] = ()
+    """Reports that say nothing new but their sequence or their time."""
+    lost: tuple[Row, ...] = ()
+    """Sandboxes that run here and are unknown there."""
+    resend: tuple[UUID, ...] = ()
+    """Sandboxes whose last command has to be sent again."""
+
+    def __str__(self) -> str:
+        parts = (
+            (len(self.apply), "moved on"),
+            (len(self.lost), "lost"),
+            (len(self.resend), "commands sent again"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing to do"
+
+
+def plan(rows: Sequence[Row], inventory: Inventory, now: datetime, under_way: Collection[UUID]) -> Plan:
+    """What to do with the sandboxes of one host.
+
+    `rows` were read before the inventory was asked for: a sandbox that started in between is in the inventory and in no
+    row, never the other way round. `under_way` are sandboxes for which this replica is calling the host now.
+    """
+    machines = {machine.sandbox_id: machine for machine in inventory.machines}
+    apply: list[Machine] = []
+    observe: list[Machine] = []
+    lost: list[Row] = []
+    resend: list[UUID] = []
+    for row in rows:
+        if wire_id(Kind.SANDBOX, row.id) in inventory.unreadable:
+            continue
+        machine = machines.get(row.id)
+        if machine is not None and _moves(row, machine):
+            apply.append(machine)
+            continue
+        if row.state in TRANSITIONAL:
+            if row.id not in under_way and _needs_resending(row, machine, now):
+                resend.append(row.id)
+        elif machine is None and _is_lost(row, now):
+            lost.append(row)
+        if machine is not None and _is_news(row, machine):
+            observe.append(machine)
+    return Plan(tuple(apply), tuple(observe), tuple(lost), tuple(resend))
+
+
+def _moves(row: Row, machine: Machine) -> bool:
+    """Whether the guard in SQL would let this report through; it decides again, on the row as it is then."""
+    return (
+        machine.state is not row.state
+        and (machine.sequence > row.sequence or machine.state is State.DELETED)
+        and (machine.generation >= row.generation or row.state not in TRANSITIONAL)
+        and row.state in sources(machine.state, Owner.HOST)
+    )
+
+
+def _needs_resending(row: Row, machine: Machine | None, now: datetime) -> bool:
+    overdue = row.state_deadline_at is not None and now >= row.state_deadline_at
+    unheard = machine is None or machine.generation < row.generation
+    return overdue or (unheard and now - row.updated_at >= RESEND_AFTER)
+
+
+def _is_lost(row: Row, now: datetime) -> bool:
+    return row.state is State.RUNNING and now - row.updated_at >= LOST_AFTER
+
+
+def _is_news(row: Row, machine: Machine) -> bool:
+    if machine.state is not row.state:
+        return False
+    active = machine.last_active_at
+    return machine.sequence > row.sequence or (
+        active is not None and (row.last_active_at is None or active > row.last_active_at)
+    )
+
+
+LOST_TARGET = State.STOPPED
+LOST_CAUSE = Cause.ORPHANED
+LOST_DETAIL = "Its host answers, and knows nothing of it."
