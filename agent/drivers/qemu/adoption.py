@@ -25,6 +25,7 @@ from agent.errors import AgentError, Code
 from agent.machine import Spec
 
 CONNECT_SECONDS = 5.0
+UNKNOWN = ProcessIdentity(0, 0)  # the ledger did not come to note the process; the folder's record did
 LOADING = frozenset({"inmigrate", "prelaunch", "postmigrate"})  # the guest has not run
 log = structlog.get_logger()
 
@@ -44,9 +45,10 @@ class Adopter:
         Raises: AgentError MACHINE_GONE if it runs but cannot be controlled; it is left alone then.
         """
         record = records.read(folder)
-        if record is None or record.identity != identity or record.incarnation != str(incarnation):
+        if record is None or record.incarnation != str(incarnation) or identity not in (UNKNOWN, record.identity):
             log.info("not_adopted", sandbox_id=str(spec.sandbox_id), reason="no record of that process")
             return None
+        identity = record.identity
         if self._pause_is_complete(folder, incarnation):
             # The earlier agent ended between the pause and QEMU's end.
             await asyncio.to_thread(records.end_process, folder)

@@ -15,6 +15,8 @@ from agent.drivers.qemu.saved import MEMORY, STATE, Unfinished
 from agent.errors import AgentError, Code
 from agent.machine import Spec
 
+END_NOTICED_SECONDS = 1.0
+
 
 async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seconds: float, stage: StageMark) -> None:
     """Stops the machine and publishes a pause of it; it stands still afterwards, for the caller to end. After a
@@ -30,8 +32,7 @@ async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seco
             stage("stop")
             await _write(spec, machine, qemu_version, stage)
     except (MonitorError, OSError, LookupError, EOFError, TimeoutError, asyncio.CancelledError) as error:
-        await _go_on(machine)
-        if not running.process.running:
+        if not await _goes_on(machine):
             raise AgentError(
                 Code.MACHINE_GONE, "The machine ended while it was being saved.", detail=repr(error)
             ) from error
@@ -91,8 +92,14 @@ def _sync_disk(machine: QemuMachine) -> None:
         os.close(fd)
 
 
-async def _go_on(machine: QemuMachine) -> None:
-    """After a failure: as if nothing had been asked."""
-    with contextlib.suppress(MonitorError):
+async def _goes_on(machine: QemuMachine) -> bool:
+    """After a failure: as if nothing had been asked. Answers whether the machine is still there."""
+    try:
         await machine.running.monitor.run("cont")
+    except MonitorError:
+        # Its connection ends a moment before the process does.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_NOTICED_SECONDS):
+                await machine.running.process.ended()
     machine.release()
+    return machine.running.process.running

@@ -41,7 +41,11 @@ class Unfinished:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(mode=0o700)
         # Write-only, as QEMU will ask for it: a set of descriptors is matched by access mode.
-        self.state_fd = os.open(self._folder / STATE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            self.state_fd = os.open(self._folder / STATE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
 
     def save_memory(self, ram: MappedRam) -> FileSum:
         """Writes and syncs the machine's own pages; the machine must stand still."""

@@ -1,0 +1,106 @@
+"""A data directory with a memory image in it, and drivers on it."""
+
+import contextlib
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from agent.drivers.driver import Command, Exited, LiveMachine, Output
+from agent.drivers.qemu import QemuDriver, QemuSettings
+from agent.drivers.qemu.machine import QemuMachine
+from agent.images import BaseImage, base_image
+from agent.machine import Spec
+
+NO_STAGES = lambda _: None  # noqa: E731
+
+
+def new_spec(**environment: str) -> Spec:
+    """A sandbox of the default shape."""
+    return Spec(uuid4(), UUID(int=1), "base", 1, 512, 5120, environment)
+
+
+class Laboratory:
+    """Shared by the tests of a run: the memory image is made once."""
+
+    def __init__(self, cache_dir: Path) -> None:
+        # Not below pytest's folders, which are closed to the users that machines run as.
+        self.data_dir = Path(tempfile.mkdtemp(prefix="nestbox-test-", dir="/var/tmp"))
+        self.data_dir.chmod(0o711)
+        self.settings = QemuSettings(data_dir=self.data_dir, cache_dir=cache_dir)
+
+    async def _base_image(self) -> BaseImage:
+        return await base_image(self.settings.cache_dir, self.data_dir, lambda _: None)
+
+    @contextlib.asynccontextmanager
+    async def driver(self) -> AsyncIterator[QemuDriver]:
+        """An open driver with its image; machines that it leaves behind are ended by pid."""
+        driver = QemuDriver(self.settings, self._base_image)
+        await driver.open()
+        try:
+            await driver.prepare("base", 1, 512)
+            yield driver
+        finally:
+            for sandbox_id in await driver.leftovers():
+                await driver.remove(sandbox_id)
+            await driver.close()
+
+    def second(self) -> QemuDriver:
+        """Another driver on the same data, as after a restart of the agent; the caller opens and closes it."""
+        return QemuDriver(self.settings, self._base_image)
+
+    def folder(self, spec: Spec) -> Path:
+        """The files of a sandbox."""
+        return self.settings.machines_dir / str(spec.sandbox_id)
+
+    def remove(self) -> None:
+        """At the end of the run."""
+        shutil.rmtree(self.data_dir)
+
+
+async def start(driver: QemuDriver, spec: Spec) -> QemuMachine:
+    """A running machine."""
+    return qemu_machine(await driver.start(spec, uuid4(), NO_STAGES))
+
+
+async def resume(driver: QemuDriver, spec: Spec) -> QemuMachine:
+    """The same, from its pause."""
+    return qemu_machine(await driver.resume(spec, uuid4(), NO_STAGES))
+
+
+def qemu_machine(machine: LiveMachine) -> QemuMachine:
+    """For what only the tests of this driver may see."""
+    assert isinstance(machine, QemuMachine)
+    return machine
+
+
+async def run(machine: LiveMachine, *argv: str) -> str:
+    """What a command prints; it must succeed."""
+    printed = b""
+    process = await machine.exec(Command(argv))
+    async for event in process:
+        if isinstance(event, Output):
+            printed += event.data
+        if isinstance(event, Exited):
+            assert event.exit_code == 0, printed.decode()
+    return printed.decode().strip()
+
+
+async def shell(machine: LiveMachine, line: str) -> str:
+    """The same for a shell line."""
+    return await run(machine, "sh", "-c", line)
+
+
+@contextlib.contextmanager
+def flipped_bit(path: Path) -> Iterator[None]:
+    """Damage to a file, undone afterwards; its time of change stays."""
+    original = path.read_bytes()
+    status = path.stat()
+    damaged = bytearray(original)
+    damaged[secrets.randbelow(len(damaged))] ^= 1
+    path.write_bytes(damaged)
+    yield
+    path.write_bytes(original)
+    assert path.stat().st_size == status.st_size

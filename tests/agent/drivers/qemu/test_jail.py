@@ -1,0 +1,89 @@
+"""What stands between a QEMU and the host, read from /proc of one that runs."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.drivers.qemu import QemuDriver
+from agent.drivers.qemu.cgroups import find_groups
+from agent.drivers.qemu.machine import QemuMachine
+from tests.agent.drivers.qemu.laboratory import Laboratory, new_spec, start
+
+pytestmark = pytest.mark.vm
+NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+
+
+def status_of(machine: QemuMachine) -> dict[str, str]:
+    """The lines of /proc/PID/status."""
+    lines = Path(f"/proc/{machine.process.pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+async def test_a_machine_is_jailed(driver: QemuDriver, laboratory: Laboratory) -> None:
+    machine = await start(driver, new_spec())
+    proc = Path(f"/proc/{machine.process.pid}")
+    status = status_of(machine)
+    settings = laboratory.settings
+    uids = {int(uid) for uid in status["Uid"].split()}
+    assert uids <= set(range(settings.first_uid, settings.first_uid + settings.uid_count))
+    assert len(uids) == 1
+    assert status["Uid"] == status["Gid"]
+    assert status["Groups"].strip() in {"", *status["Gid"].split()}
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[kind], 16) == 0, kind
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    for namespace in NAMESPACES:
+        assert (proc / "ns" / namespace).readlink() != Path("/proc/self/ns", namespace).readlink(), namespace
+    assert status["NSpid"].split()[-1] == "1"
+    core = next(line for line in (proc / "limits").read_text().splitlines() if line.startswith("Max core"))
+    assert core.split()[4:6] == ["0", "0"]
+
+
+async def test_a_machine_sees_next_to_nothing(driver: QemuDriver, laboratory: Laboratory) -> None:
+    spec = new_spec()
+    machine = await start(driver, spec)
+    other = new_spec()
+    await start(driver, other)
+    view = Path(f"/proc/{machine.process.pid}/root")
+    assert sorted(path.name for path in view.iterdir()) == ["dev", "lib", "lib64", "proc", "usr", "var"]
+    assert not (view / "usr/bin/sh").exists()
+    machines = view / str(laboratory.settings.machines_dir).lstrip("/")
+    assert [path.name for path in machines.iterdir()] == [str(spec.sandbox_id)]
+    assert [path.name for path in (machines / str(spec.sandbox_id)).iterdir()] == ["overlay.qcow2"]
+
+
+async def test_only_the_overlay_can_be_written(driver: QemuDriver) -> None:
+    machine = await start(driver, new_spec())
+    lines = Path(f"/proc/{machine.process.pid}/mountinfo").read_text().splitlines()
+    writable = []
+    for line in lines:
+        mount_point, options = line.split()[4:6]
+        kind = line.split(" - ")[1].split()[0]
+        if "rw" in options.split(",") and kind not in {"proc", "devpts", "devtmpfs", "mqueue"}:
+            writable.append(mount_point)
+    assert [point for point in writable if not point.startswith("/dev/")] == [str(machine.folder / "overlay.qcow2")]
+
+
+async def test_machines_have_different_users_and_give_them_back(driver: QemuDriver) -> None:
+    first, second = new_spec(), new_spec()
+    machines = [await start(driver, first), await start(driver, second)]
+    users = [status_of(machine)["Uid"].split()[0] for machine in machines]
+    assert users[0] != users[1]
+    await driver.kill(machines[0])
+    third = await start(driver, new_spec())
+    assert status_of(third)["Uid"].split()[0] == users[0]
+    assert (machines[0].folder / "overlay.qcow2").stat().st_uid == 0
+
+
+async def test_a_machine_has_limits(driver: QemuDriver) -> None:
+    machine = await start(driver, new_spec())
+    groups = find_groups()
+    if groups.shortcomings:
+        assert set(groups.shortcomings) <= set((await driver.facts()).shortcomings)
+    group = groups.group(str(machine.incarnation))
+    assert group.folders or groups.shortcomings
+    for folder in group.folders:
+        assert str(machine.process.pid) in (folder / "cgroup.procs").read_text().split()
+    await driver.kill(machine)
+    assert not any(folder.exists() for folder in group.folders)
