@@ -23,9 +23,9 @@ INTERRUPTED = 130
 
 async def _demo(environment: Mapping[str, str], console: Console) -> None:
     start = time.perf_counter()
-    if "NESTBOX_URL" not in environment:
-        console.print("Starting a platform of its own (set NESTBOX_URL and NESTBOX_API_KEY to use yours) …")
     progress = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    if "NESTBOX_URL" not in environment:
+        progress("Starting a platform of its own (set NESTBOX_URL and NESTBOX_API_KEY to use yours) …")
     async with platform(environment, progress) as found, connect(found.url, found.key) as client:
         console.print(
             f"Platform at {found.url}, ready after {time.perf_counter() - start:.1f} s",
