@@ -85,7 +85,7 @@ async def _run(layout: Layout, speaker: Speaker) -> int:
         status = 1
     finally:
         stopping.set()
-        speaker.line("\nStopping: sandboxes are paused to disk. Ctrl-C again leaves them as they are.")
+        speaker.line("\nStopping. Sandboxes are paused to disk; Ctrl-C again leaves them as they are.")
         await run_until(hurried.wait(), platform.pause_everything())
         await platform.stop(hurried=hurried.is_set())
     return status

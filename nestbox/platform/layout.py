@@ -37,10 +37,19 @@ class Layout:
 
     @property
     def first_key_marker(self) -> Path:
-        """There once the first API key was shown. Beside the embedded database, so that an empty one gets a new key."""
-        if self.settings.database_url:
-            return self.settings.data_dir / "api/first-key-shown"
-        return postgres_folder(self.settings.data_dir) / "first-key-shown"
+        """There once the first API key was shown. An empty database gets a new one."""
+        return self._beside_database / "first-key-shown"
+
+    @property
+    def migrated_marker(self) -> Path:
+        """Holds what the database was migrated with."""
+        return self._beside_database / "migrated.json"
+
+    @property
+    def _beside_database(self) -> Path:
+        """A folder that goes when the database does, as far as that can be said."""
+        settings = self.settings
+        return settings.data_dir / "api" if settings.database_url else postgres_folder(settings.data_dir)
 
     def log(self, name: str) -> Path:
         """The log file of a program."""

@@ -18,6 +18,7 @@ from nestbox.platform.program import Program
 from nestbox.platform.race import first_of, run_until
 from nestbox.platform.speaker import Speaker
 from nestbox.postgres import Postgres
+from nestbox.setup.stamp import Stamp, digest
 
 AGENT_DEADLINE_SECONDS = 300  # when `make setup` was left out, it builds the base image first
 API_DEADLINE_SECONDS = 60
@@ -77,8 +78,12 @@ class Platform:
             self._postgres = start_embedded(self._layout.settings.data_dir)
             self._database_url = self._postgres.url("nestbox")
             self._speaker.did("PostgreSQL", f"ready on port {self._postgres.port}")
-        await migrate(self._layout, self._database_url)
-        self._speaker.did("database", "migrated")
+        # A second start saves starting Python once more. Not for a database of the user's own: others may use it.
+        stamp, made_from = Stamp(self._layout.migrated_marker), digest(self._layout.root, ["alembic", "api"])
+        if self._postgres is None or not stamp.says("database", made_from):
+            await migrate(self._layout, self._database_url)
+            stamp.set(database=made_from)
+            self._speaker.did("database", "migrated")
         self._api = Program(
             "API",
             self._layout.api_command(),
@@ -98,7 +103,7 @@ class Platform:
             f"(driver {facts.driver}, accelerator {facts.accelerator}, isolation {facts.isolation})",
         )
         for shortcoming in facts.shortcomings:
-            self._speaker.line(f"             note: {shortcoming}")
+            self._speaker.did("note", f"{_shortened(shortcoming)} (`nestbox doctor` says more)")
 
     async def _api_answers(self) -> None:
         async with httpx.AsyncClient(base_url=self._layout.api_url, timeout=5, trust_env=False) as client:
@@ -189,6 +194,11 @@ def end_of(program: Program) -> str:
 def _quoted(program: Program) -> str:
     lines = "".join(f"    {line}\n" for line in program.last_lines())
     return f"{lines}  (all of it: {program.log})"
+
+
+def _shortened(sentence: str, length: int = 90) -> str:
+    first = sentence.split(" (")[0].rstrip(".")
+    return first if len(first) <= length else f"{first[:length]}…"
 
 
 def _count(number: int) -> str:
