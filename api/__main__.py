@@ -7,6 +7,7 @@ import sys
 
 import structlog
 import uvicorn
+from starlette.applications import Starlette
 
 from api.app import build_app
 from api.db.migrate import migrate
@@ -38,30 +39,35 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises: OSError when the port is taken."""
     app = build_app(settings)
-    with _listen(settings.api_host, settings.api_port) as listener:
-        config = uvicorn.Config(
-            app,
-            host=settings.api_host,
-            port=settings.api_port,
-            loop="uvloop",
-            http="httptools",
-            ws="websockets-sansio",
-            ws_max_size=MESSAGE_BYTES_MAX,
-            ws_ping_interval=PING_SECONDS,
-            ws_ping_timeout=PING_SECONDS,
-            # saves the memory of a compressor per connection; messages are small
-            ws_per_message_deflate=False,
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
-        _Server(config).run(sockets=[listener])
+    with listen(settings.api_host, settings.api_port) as listener:
+        _Server(server_config(app, settings)).run(sockets=[listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def server_config(app: Starlette, settings: Settings) -> uvicorn.Config:
+    """How the application is served."""
+    return uvicorn.Config(
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        # saves the memory of a compressor per connection; messages are small
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises: OSError when the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
     # connections inherit it

@@ -25,6 +25,7 @@ class DocumentLimits:
     """Limits of one document. Counts are of what it expands to, with every fragment in every place of its use."""
 
     tokens: int = 2_000
+    comments: int = 1_000
     depth: int = 15
     """What the standard introspection query needs."""
     aliases: int = 30

@@ -1,0 +1,190 @@
+"""The platform as clients meet it: a real server, real services on PostgreSQL, a real agent that runs no code.
+
+It is started once per run; tests stay apart by having each a team of their own.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+import asyncpg
+import pytest
+import pytest_asyncio
+import uvicorn
+from pydantic import SecretStr
+
+from api.__main__ import listen, server_config
+from api.app import build_app
+from api.clock import SystemClock
+from api.db.database import Database
+from api.db.migrate import migrate
+from api.ids import new_id
+from api.services.auth import Auth
+from api.settings import Settings
+from nestbox.postgres import Postgres
+from tests.api.client import Client
+
+START_SECONDS_MAX = 30.0
+DASHBOARD_ORIGIN = "https://dashboard.example"
+
+
+@dataclass(frozen=True)
+class Agent:
+    address: str
+    token_file: Path
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A running server. `pid` is this process: the server runs in a thread of it."""
+
+    port: int
+    database_url: str
+    dashboard_dir: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        threading.Event().wait(0.02)
+
+
+def _connects(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@pytest.fixture(scope="session")
+def simulated_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    """`python -m agent` with the simulated driver."""
+    directory = tmp_path_factory.mktemp("agent")
+    port = free_port()
+    agent = Agent(f"127.0.0.1:{port}", directory / "token")
+    environment = os.environ | {
+        "NESTBOX_AGENT_ADDRESS": agent.address,
+        "NESTBOX_AGENT_DATA_DIR": str(directory / "data"),
+        "NESTBOX_AGENT_TOKEN_FILE": str(agent.token_file),
+        "NESTBOX_AGENT_DRIVER": "simulated",
+        "NESTBOX_CACHE_DIR": str(directory / "cache"),
+    }
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "agent"], env=environment, stderr=log, stdout=log)
+        try:
+            wait_until(lambda: process.poll() is not None or _connects(port), "The agent's start")
+            assert process.poll() is None, (directory / "log").read_text()
+            yield agent
+        finally:
+            process.terminate()
+            process.wait(START_SECONDS_MAX)
+
+
+@pytest.fixture(scope="session")
+def platform(
+    postgres: Postgres, simulated_agent: Agent, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    postgres.ensure_database("platform")
+    database_url = postgres.url("platform")
+    asyncio.run(migrate(database_url))
+    dashboard_dir = tmp_path_factory.mktemp("dashboard")
+    port = free_port()
+    settings = Settings(
+        api_port=port,
+        DATABASE_URL=SecretStr(database_url),
+        hosts=(simulated_agent.address,),
+        agent_token_file=simulated_agent.token_file,
+        dashboard_dir=dashboard_dir,
+        allowed_origins=(DASHBOARD_ORIGIN,),
+    )
+    with serving(settings):
+        yield Platform(port, database_url, dashboard_dir)
+
+
+@contextlib.contextmanager
+def serving(settings: Settings) -> Iterator[uvicorn.Server]:
+    """The server in a thread, ready to answer, and ended afterwards."""
+    server = uvicorn.Server(server_config(build_app(settings), settings))
+    with listen(settings.api_host, settings.api_port) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), name="server")
+        thread.start()
+        try:
+            wait_until(lambda: not thread.is_alive() or _is_ready(settings.api_port), "Readiness")
+            assert thread.is_alive(), "the server could not start"
+            yield server
+        finally:
+            server.should_exit = True
+            thread.join(START_SECONDS_MAX)
+
+
+def _is_ready(port: int) -> bool:
+    with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as response:
+        return bool(response.status == 200)
+    return False
+
+
+NewKey = Callable[..., Awaitable[str]]
+
+
+@pytest_asyncio.fixture
+async def new_key(platform: Platform) -> AsyncIterator[NewKey]:
+    """Makes keys; without `team_id` each has a team of its own."""
+    database = Database(platform.database_url)
+    await database.open()
+    auth = Auth(database, SystemClock())
+
+    async def make(*, is_platform_admin: bool = False) -> str:
+        team_id = new_id()
+        connection = await asyncpg.connect(platform.database_url)
+        try:
+            await connection.execute(
+                "INSERT INTO teams (id, name, created_at) VALUES ($1, $2, now())", team_id, f"team {team_id}"
+            )
+        finally:
+            await connection.close()
+        return await auth.create_key("key of a test", team_id=team_id, is_platform_admin=is_platform_admin)
+
+    try:
+        yield make
+    finally:
+        await database.close()
+
+
+@pytest_asyncio.fixture
+async def client(platform: Platform, new_key: NewKey) -> AsyncIterator[Client]:
+    """A client of a team of its own."""
+    async with Client(platform.url, await new_key()) as found:
+        yield found
+
+
+@pytest_asyncio.fixture
+async def other_client(platform: Platform, new_key: NewKey) -> AsyncIterator[Client]:
+    """A client of another team."""
+    async with Client(platform.url, await new_key()) as found:
+        yield found
+
+
+@pytest_asyncio.fixture
+async def admin_client(platform: Platform, new_key: NewKey) -> AsyncIterator[Client]:
+    """A client with the key of a platform admin."""
+    async with Client(platform.url, await new_key(is_platform_admin=True)) as found:
+        yield found
