@@ -1,0 +1,120 @@
+"""The control plane without its HTTP part, on a real database and a real agent with simulated machines."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+
+from agent.drivers.simulated import Faults
+from api.db.database import Row
+from api.domain.principal import Principal
+from api.domain.sandbox import CreateSandbox, Sandbox, State
+from api.domain.status import TaskStatus
+from api.errors import NestboxError
+from api.ids import DEFAULT_TEAM_ID, new_id
+from api.reconciler.reconciler import Reconciler
+from api.services.services import Services
+from tests.agent.serving import TOKEN, Served, serving
+from tests.waiting import eventually
+
+
+class SettableClock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time() + self.offset.total_seconds()
+
+
+@dataclass(frozen=True)
+class Running:
+    """Services, their reconciler, and a look behind them."""
+
+    services: Services
+    principal: Principal
+    database: asyncpg.Connection
+    clock: SettableClock
+    status: Callable[[], tuple[TaskStatus, ...]] = field(default=lambda: ())
+
+    async def created(self, **changes: object) -> Sandbox:
+        """A sandbox that runs."""
+        outcome = await self.services.sandboxes.create(self.principal, CreateSandbox(**changes))  # type: ignore[arg-type]
+        assert outcome.sandbox.state is State.RUNNING, outcome.operation
+        return outcome.sandbox
+
+    async def get(self, sandbox_id: UUID) -> Sandbox:
+        sandbox = await self.services.sandboxes.get(self.principal, sandbox_id)
+        assert sandbox is not None
+        return sandbox
+
+    async def comes_to(self, sandbox_id: UUID, state: State) -> Sandbox:
+        """The sandbox, as soon as it is in this state."""
+        await eventually(lambda: self._is_in(sandbox_id, state))
+        return await self.get(sandbox_id)
+
+    async def _is_in(self, sandbox_id: UUID, state: State) -> bool:
+        return (await self.get(sandbox_id)).state is state
+
+    async def events(self, sandbox_id: UUID) -> list[Row]:
+        """Its history, in the order in which it happened."""
+        return list(await self.database.fetch("SELECT * FROM events WHERE sandbox_id = $1 ORDER BY id", sandbox_id))
+
+
+async def principal_of(services: Services, team_id: UUID = DEFAULT_TEAM_ID, *, admin: bool = False) -> Principal:
+    """Somebody with a key."""
+    key = await services.auth.create_key("test", team_id=team_id, is_platform_admin=admin)
+    return await services.auth.authenticate(f"Bearer {key}")
+
+
+async def other_team(database: asyncpg.Connection) -> UUID:
+    """Another team's id."""
+    team_id = new_id()
+    await database.execute("INSERT INTO teams (id, name, created_at) VALUES ($1, 'other', now())", team_id)
+    return team_id
+
+
+@asynccontextmanager
+async def services_running(
+    database_url: str, *addresses: str, reconcile: bool = True, clock: SettableClock | None = None
+) -> AsyncIterator[Running]:
+    """One replica; with its hosts reachable, if it reconciles at all."""
+    clock = clock or SettableClock()
+    services = Services(database_url, host_addresses=addresses, agent_token=TOKEN, clock=clock)
+    reconciler = Reconciler(services)
+    database = await asyncpg.connect(database_url)
+    try:
+        async with services, asyncio.TaskGroup() as group:
+            running = Running(services, await principal_of(services), database, clock, reconciler.status)
+            task = group.create_task(reconciler.run()) if reconcile else None
+            if task is not None and addresses:
+                await eventually(lambda: len(services.resources.hosts.host_ids) == len(addresses))
+                await eventually(lambda: _all_reachable(services))
+            yield running
+            if task is not None:
+                task.cancel()
+    finally:
+        await database.close()
+
+
+async def _all_reachable(services: Services) -> bool:
+    try:
+        return all(check.ok for check in await services.health.ready())
+    except NestboxError:
+        return False
+
+
+@asynccontextmanager
+async def host_running(folder: Path, faults: Faults | None = None) -> AsyncIterator[tuple[Served, str]]:
+    """An agent, and its address."""
+    async with serving(folder, faults=faults) as served:
+        yield served, f"127.0.0.1:{served.port}"
