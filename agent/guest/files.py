@@ -1,7 +1,7 @@
 """Files that the host writes and reads. Only regular files: opening anything else could block, or do something."""
 
 # pathlib would take longer to import in an emulated machine than all of this program
-# ruff: noqa: PTH
+# ruff: noqa: PTH102, PTH104, PTH106, PTH108, PTH112, PTH115, PTH116, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -126,6 +126,8 @@ def _destination(path: bytes) -> bytes:
             mode = os.lstat(path).st_mode
         except FileNotFoundError:
             return path
+        except NotADirectoryError:
+            raise Refusal(refusal.NOT_A_FILE, "A part of the path is a file, not a folder.") from None
         if stat.S_ISREG(mode):
             return path
         if not stat.S_ISLNK(mode):
@@ -164,9 +166,16 @@ class FileReader:
         found = os.fstat(self._descriptor)
         _require_regular(found)
         if offset:
-            os.lseek(self._descriptor, min(offset, (1 << 63) - 1), os.SEEK_SET)
+            self._seek(offset)
         info = wire.FILE_INFO.pack(found.st_size, stat.S_IMODE(found.st_mode), max(0, found.st_mtime_ns))
         self._session.send(self._stream, wire.INFO, info)
+
+    def _seek(self, offset: int) -> None:
+        try:
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+        except OSError:
+            # farther than a file of this file system can reach: at the end, then
+            os.lseek(self._descriptor, 0, os.SEEK_END)
 
     def _schedule(self) -> None:
         if not self._scheduled and self._descriptor >= 0 and self._credit > wire.FRAME_COST:

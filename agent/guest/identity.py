@@ -1,7 +1,7 @@
 """Who this machine is. A clone is its template's twin until it has been told: same clock, same random numbers."""
 
 # pathlib would take longer to import in an emulated machine than all of this program
-# ruff: noqa: PTH
+# ruff: noqa: PTH123
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Starts the guest: `main.py` in a machine, `main.py --listen PATH --root FOLDER` on the development machine."""
 
 # pathlib would take longer to import in an emulated machine than all of this program
-# ruff: noqa: PTH
+# ruff: noqa: PTH123, PTH208
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Commands: a program in a session of its own, with a pipe for each of its standard streams."""
 
 # pathlib would take longer to import in an emulated machine than all of this program
-# ruff: noqa: PTH
+# ruff: noqa: PTH110, PTH112
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Process:
         self._stream = stream
         self._attached = True
         self._credit = wire.OUTPUT_WINDOW
-        self._owed = 0
+        self._owed: dict[int, int] = {}
         self._input = bytearray()
         self._input_ended = False
         self._input_armed = False
@@ -248,10 +248,12 @@ class Process:
             self._loop.forget(descriptor)
             os.close(descriptor)
             del self._kinds[descriptor]
+            self._owed.pop(descriptor, None)
         elif self._attached:
             self._credit -= len(data) + wire.FRAME_COST
             self._session.send(self._stream, self._kinds[descriptor], data)
-            self._owed -= len(data)
+            if self._status is not None:
+                self._owed[descriptor] -= len(data)
         if self._status is not None:
             self._report()
 
@@ -294,7 +296,7 @@ class Process:
         self._close_input()
         for descriptor in self._kinds:
             # all that it wrote itself is in the pipe by now
-            self._owed += int.from_bytes(fcntl.ioctl(descriptor, _FIONREAD, bytes(4)), "little")
+            self._owed[descriptor] = int.from_bytes(fcntl.ioctl(descriptor, _FIONREAD, bytes(4)), "little")
         if self._kinds:
             self._loop.call_in(EXIT_GRACE_MS, self._grace_ended)
         self._report()
@@ -304,7 +306,9 @@ class Process:
         self._report()
 
     def _report(self) -> None:
-        if not self._attached or (self._kinds and not (self._grace_over and self._owed <= 0)):
+        if not self._attached:
+            return
+        if self._kinds and (not self._grace_over or any(owed > 0 for owed in self._owed.values())):
             return
         status = self._status or 0
         signal = status & 0x7F

@@ -25,7 +25,7 @@ and in frames, and a receiver that stands still holds up its own stream only.
 from struct import Struct
 
 PORT_NAME = "nestbox.agent"
-MAGIC = b"\xffnestbx\xff"
+MAGIC = b"\xffnestbx1"  # no end of it is a beginning of it
 NONCE_BYTES = 16
 PREAMBLE_BYTES = len(MAGIC) + NONCE_BYTES
 

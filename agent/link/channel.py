@@ -14,6 +14,8 @@ WRITE_BUFFER_HIGH = 256 * 1024  # above it, senders of data wait
 WRITE_BUFFER_MAX = 8 << 20  # two requests of the largest size, and credit; above it the guest does not read at all
 FIRST_RETRY_SECONDS = 1.0  # a loaded, emulated guest that has just been cloned answers in 0.3 s
 LAST_RETRY_SECONDS = 8.0
+STALL_SECONDS = 60.0
+"""How long a guest may take for its next move where it has nothing to wait for, before it counts as hung."""
 QUIESCE_POLL_SECONDS = 0.001
 
 _FROM_GUEST = frozenset({wire.CREDIT, *range(wire.DONE, wire.CLOSED + 1)})
@@ -156,7 +158,10 @@ class Channel(asyncio.Protocol):
     async def ready(self) -> None:
         """Waits until data may be sent. Raises: AgentError when the connection is over."""
         while self.error is None and not (self._writable.is_set() and self._released.is_set()):
-            await self._writable.wait()
+            try:
+                await asyncio.wait_for(self._writable.wait(), STALL_SECONDS)
+            except TimeoutError:
+                self.close(AgentError(Code.GUEST_UNRESPONSIVE, "The guest's agent does not read what it is sent."))
             await self._released.wait()
         if self.error is not None:
             raise self.error

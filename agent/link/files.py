@@ -7,8 +7,8 @@ from agent.drivers.driver import FileInfo, FileReader
 from agent.errors import AgentError, Code
 from agent.guest import wire
 from agent.link import requests
-from agent.link.channel import Channel
-from agent.link.stream import STALL_SECONDS, Stream
+from agent.link.channel import STALL_SECONDS, Channel
+from agent.link.stream import Stream
 
 _WRITE_ANSWERS = frozenset({wire.DONE})
 _READ_ANSWERS = frozenset({wire.INFO, wire.CONTENT, wire.END_OF_FILE})
@@ -29,11 +29,10 @@ async def write_file(channel: Channel, path: str, mode: int, content: AsyncItera
                 break  # it has refused; why is in its last frame
         stream.end()
         _, payload = await stream.next(STALL_SECONDS)
-        (size,) = wire.COUNT.unpack(payload)
     finally:
         stream.close()
-    if size != sent:
-        raise AgentError(Code.INTERNAL, "The guest's agent wrote another size than was sent.", detail=f"{size}, {sent}")
+    if payload != wire.COUNT.pack(sent):
+        raise AgentError(Code.INTERNAL, "The guest's agent wrote another size than was sent.", detail=payload.hex())
     return sent
 
 

@@ -7,8 +7,8 @@ from agent.drivers.driver import Command, ExecEvent, Exited, Output, Started
 from agent.errors import AgentError, Code
 from agent.guest import wire
 from agent.link import requests
-from agent.link.channel import Channel
-from agent.link.stream import STALL_SECONDS, Stream
+from agent.link.channel import STALL_SECONDS, Channel
+from agent.link.stream import Stream
 
 _ANSWERS = frozenset({wire.STARTED, wire.STDOUT, wire.STDERR, wire.EXITED})
 _STREAMS = {wire.STDOUT: 1, wire.STDERR: 2}

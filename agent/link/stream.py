@@ -7,13 +7,18 @@ from agent.errors import AgentError, Code
 from agent.guest import wire
 from agent.link.channel import Channel, Violation
 
-STALL_SECONDS = 60.0
-"""How long a guest may take for its next move where it has nothing to wait for, before it counts as hung."""
 MESSAGE_CHARACTERS_MAX = 500
 
 _DATA = frozenset({wire.STDOUT, wire.STDERR, wire.CONTENT})
 _LAST = frozenset({wire.DONE, wire.FAILED, wire.EXITED, wire.END_OF_FILE, wire.CLOSED})
 _ONCE = frozenset({wire.STARTED, wire.INFO})
+_SIZES = {
+    wire.STARTED: wire.PID.size,
+    wire.EXITED: wire.EXIT.size,
+    wire.INFO: wire.FILE_INFO.size,
+    wire.END_OF_FILE: 0,
+    wire.CLOSED: 0,
+}
 _CODES = frozenset(
     {
         Code.INVALID,
@@ -81,6 +86,8 @@ class Stream:
         return self.ended
 
     def _check(self, kind: int, payload: bytes) -> None:
+        if len(payload) != _SIZES.get(kind, len(payload)):
+            raise Violation(f"{len(payload)} bytes in a frame of kind {kind}")
         if kind in _DATA:
             self._receive_credit -= len(payload) + wire.FRAME_COST
             if not payload or self._receive_credit < 0:

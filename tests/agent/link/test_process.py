@@ -173,7 +173,9 @@ async def test_the_working_directory_is_home_or_what_was_asked_for(link: GuestLi
         (Command(("true", *["x" * 100_000] * 40)), Code.INVALID),
     ],
 )
-async def test_what_cannot_be_started_says_why(link: GuestLink, guest: RunningGuest, command: Command, code: Code) -> None:
+async def test_what_cannot_be_started_says_why(
+    link: GuestLink, guest: RunningGuest, command: Command, code: Code
+) -> None:
     await link.ping()
     before = guest.open_files()
     with pytest.raises(AgentError) as caught:
