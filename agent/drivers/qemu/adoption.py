@@ -64,7 +64,10 @@ class Adopter:
             status = str((await monitor.run("query-status"))["status"])
         except (MonitorError, OSError, KeyError, TypeError) as error:
             await monitor.close()
+            ended = not process.running
             process.close()
+            if ended:
+                return None
             raise AgentError(
                 Code.MACHINE_GONE, "The machine runs but cannot be controlled.", detail=repr(error)
             ) from error

@@ -13,7 +13,7 @@ import structlog
 from agent.drivers.driver import StageMark
 from agent.drivers.qemu import disks, ram, saved
 from agent.drivers.qemu.cgroups import Limits
-from agent.drivers.qemu.disks import OVERLAY
+from agent.drivers.qemu.disks import DISK_FULL_ERRNOS, OVERLAY
 from agent.drivers.qemu.images import EMPTY_OVERLAY, Image, ImageStore, closing
 from agent.drivers.qemu.launch import Launcher, Plan, Running, settled
 from agent.drivers.qemu.machine import QemuMachine
@@ -25,7 +25,6 @@ from agent.drivers.qemu.settings import QemuSettings
 from agent.errors import AgentError, Code
 from agent.machine import Spec
 
-DISK_FULL_ERRNOS = frozenset({28, 122})  # ENOSPC, EDQUOT
 log = structlog.get_logger()
 
 

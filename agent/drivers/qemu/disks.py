@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 from pathlib import Path
 
 OVERLAY = "overlay.qcow2"
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class DiskError(Exception):

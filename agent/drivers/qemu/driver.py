@@ -97,6 +97,9 @@ class QemuDriver:
 
     async def close(self) -> None:
         """See `Driver.close`."""
+        for machine in list(self._machines.values()):
+            if not machine.running.process.running:
+                await machine.running.release()
         await self._tasks.close()
         for machine in self._machines.values():
             await machine.forget()
@@ -190,6 +193,8 @@ class QemuDriver:
     async def remove(self, sandbox_id: UUID) -> None:
         """See `Driver.remove`."""
         folder = self._folder(sandbox_id)
+        if (machine := self._machines.get(sandbox_id)) is not None:
+            await machine.end()
         await asyncio.to_thread(records.end_process, folder)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         self._ready.groups.sweep()

@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import errno
 import os
 
 from agent.drivers.driver import StageMark
 from agent.drivers.qemu import disks, ram
-from agent.drivers.qemu.disks import OVERLAY
+from agent.drivers.qemu.disks import DISK_FULL_ERRNOS, OVERLAY
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import FileSum, PauseManifest
 from agent.drivers.qemu.monitor import Monitor, MonitorError
@@ -38,7 +37,7 @@ async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seco
             ) from error
         if isinstance(error, asyncio.CancelledError):
             raise
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
             raise AgentError(Code.DISK_FULL, "The host's disk is full.", detail=str(error)) from error
         raise AgentError(
             Code.PAUSE_FAILED, "The machine could not be saved: it runs on.", detail=repr(error)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Callable
@@ -46,7 +47,7 @@ class QemuProcess:
         except OSError:
             return None
         # Compared once the pidfd holds it: from here on the pid cannot become another's unnoticed.
-        if start_ticks(identity.pid) != identity.start_ticks:
+        if start_ticks(identity.pid) != identity.start_ticks or _has_ended(pidfd):
             os.close(pidfd)
             return None
         return cls(identity, pidfd)
@@ -65,8 +66,8 @@ class QemuProcess:
 
     @property
     def running(self) -> bool:
-        """As far as is known: an end is known within a turn of the event loop."""
-        return not self._ended.is_set()
+        """Whether it has not ended, not even a moment ago."""
+        return not self._ended.is_set() and (self._pidfd < 0 or not _has_ended(self._pidfd))
 
     async def ended(self) -> None:
         """Returns when the process has ended."""
@@ -108,3 +109,10 @@ class QemuProcess:
         if self._launcher is not None and self._launcher.poll() is None:
             # It runs on without us, which Popen would warn about.
             self._launcher.returncode = 0
+
+
+def _has_ended(pidfd: int) -> bool:
+    """Also when nobody has asked for its exit status yet."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -20,6 +20,7 @@ PREFIX = "pause-"
 UNFINISHED = "unfinished-"
 MEMORY = "memory"  # number of runs (8 bytes), the runs (8 bytes each), the pages
 STATE = "state"
+STATE_BYTES_RESERVED = 256 << 10  # about ten times of what it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,20 @@ class SavedMemory:
 class Unfinished:
     """A pause that is being written. Nothing of it counts before `publish`."""
 
+    state_fd = -1
+
     def __init__(self, machine_dir: Path, incarnation: UUID) -> None:
         self._final = machine_dir / f"{PREFIX}{incarnation}"
         self._folder = machine_dir / f"{UNFINISHED}{incarnation}"
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(mode=0o700)
-        # Write-only, as QEMU will ask for it: a set of descriptors is matched by access mode.
         try:
+            # Write-only, as QEMU will ask for it: a set of descriptors is matched by access mode.
             self.state_fd = os.open(self._folder / STATE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            # QEMU does not say that the disk was full; this does.
+            os.posix_fallocate(self.state_fd, 0, STATE_BYTES_RESERVED)
         except OSError:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self.close()
             raise
 
     def save_memory(self, ram: MappedRam) -> FileSum:
@@ -62,7 +67,8 @@ class Unfinished:
         return manifests.sum_of_bytes(header, pages)
 
     def finish_state(self) -> FileSum:
-        """Syncs what QEMU wrote."""
+        """Syncs what QEMU wrote. It shares our position in the file."""
+        os.ftruncate(self.state_fd, os.lseek(self.state_fd, 0, os.SEEK_CUR))
         os.fsync(self.state_fd)
         return manifests.sum_of_file(self._folder / STATE)
 
