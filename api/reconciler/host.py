@@ -50,6 +50,11 @@ class HostTasks:
         """Both tasks."""
         return (self._inventory.status, self._reports.status)
 
+    def look(self, host_id: UUID) -> None:
+        """Compares the inventory soon, if it is this host's."""
+        if host_id == self._host_id:
+            self._nudged.set()
+
     async def run(self) -> None:
         """Runs until cancelled."""
         async with asyncio.TaskGroup() as group:

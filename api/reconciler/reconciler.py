@@ -1,6 +1,7 @@
 """Brings rows and hosts together, for as long as the replica lives."""
 
 import asyncio
+from uuid import UUID
 
 from api.db.locks import Locks
 from api.domain.status import TaskStatus
@@ -24,6 +25,7 @@ class Reconciler:
         self._hosts = tuple(
             HostTasks(self._services, client, locks) for client in self._services.resources.hosts.clients
         )
+        self._services.commands.when_in_doubt(self._look)
         try:
             async with asyncio.TaskGroup() as group:
                 for tasks in self._hosts:
@@ -31,6 +33,10 @@ class Reconciler:
                 group.create_task(self._unplaced.run())
         finally:
             locks.close()
+
+    def _look(self, host_id: UUID) -> None:
+        for tasks in self._hosts:
+            tasks.look(host_id)
 
     def status(self) -> tuple[TaskStatus, ...]:
         """How each task is, for admins."""

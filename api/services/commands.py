@@ -1,5 +1,6 @@
 """Carrying out commands that were accepted: the call to the host, in a task of the server."""
 
+from collections.abc import Callable
 from typing import assert_never
 from uuid import UUID
 
@@ -31,24 +32,29 @@ class Commands:
     """Calls hosts for commands that are in the database already, and records the outcome.
 
     A refusal reverts the sandbox under the same generation. After an unknown outcome it stays in its transitional
-    state, and the reconciler, told by `on_unknown`, finds out from the host's inventory.
+    state, and the reconciler finds out from the host's inventory; it is told of both (`when_in_doubt`).
     """
 
     def __init__(self, resources: Resources, reports_: Reports, outcomes: Outcomes) -> None:
         self._resources = resources
         self._reports = reports_
         self._outcomes = outcomes
-        self._under_way: set[UUID] = set()
+        self._under_way: dict[UUID, UUID] = {}
+        self._in_doubt: Callable[[UUID], None] = lambda _: None
 
     @property
     def under_way(self) -> frozenset[UUID]:
         """The sandboxes for which this replica is calling a host now."""
-        return frozenset(self._under_way)
+        return frozenset(self._under_way.values())
+
+    def when_in_doubt(self, look: Callable[[UUID], None]) -> None:
+        """`look` is called with the id of a host that did not simply do what it was told."""
+        self._in_doubt = look
 
     def start(self, accepted: Accepted, environment: dict[str, str]) -> None:
         """Carries a command out, whatever becomes of the caller."""
         self._outcomes.expect(accepted.operation.id)
-        self._under_way.add(accepted.sandbox.id)
+        self._under_way[accepted.operation.id] = accepted.sandbox.id
         self._resources.tasks.command(
             f"{accepted.operation.kind} {accepted.sandbox.id}", self._carry_out(accepted, environment)
         )
@@ -57,7 +63,7 @@ class Commands:
         """Carries out again the last command of a sandbox that is still in its transitional state: hosts do not do the
         same generation twice. Raises: Unavailable."""
         found = await sandboxes.load(self._resources.database, (sandbox_id,))
-        if not found or found[0].last_operation is None or sandbox_id in self._under_way:
+        if not found or found[0].last_operation is None or sandbox_id in self.under_way:
             return
         sandbox, operation = found[0], found[0].last_operation
         if operation.generation != sandbox.generation or sandbox.state is not _UNDER_WAY[operation.kind]:
@@ -80,14 +86,20 @@ class Commands:
         except Refused as refused:
             log.warning("host refused", code=refused.error.code, detail=refused.error.detail)
             await self._revert(accepted, refused.error)
+            self._doubt(sandbox)
         except HostCallError as unknown:
             log.warning("outcome unknown", code=unknown.error.code, detail=unknown.error.detail)
+            self._doubt(sandbox)
         except NestboxError as error:
             # before the call, or after it when its outcome could not be written: both can be seen in the inventory
             log.warning("outcome not recorded", code=error.code, detail=error.detail)
         finally:
-            self._under_way.discard(sandbox.id)
+            self._under_way.pop(operation.id, None)
             self._outcomes.forget(operation.id)
+
+    def _doubt(self, sandbox: Sandbox) -> None:
+        if sandbox.host_id is not None:
+            self._in_doubt(sandbox.host_id)
 
     async def _revert(self, accepted: Accepted, error: NestboxError) -> None:
         reversal = REVERSALS.get(accepted.operation.kind)

@@ -266,45 +266,19 @@ async def test_unknown_and_foreign_templates_look_the_same(running: Running) -> 
 
 
 @pytest.mark.parametrize(
-    ("changes", "code"),
+    "changes",
     [
-        ({"memory_mb": 0}, "INVALID"),
-        ({"memory_mb": 1 << 30}, "INVALID"),
-        ({"disk_size_mb": -1}, "INVALID"),
-        ({"vcpus": 1 << 62}, "INVALID"),
-        ({"memory_mb": 1024}, "UNSUPPORTED_SHAPE"),
-        ({"timeout_sec": 60}, "UNSUPPORTED_TIMEOUT"),
-        ({"timeout_sec": -1}, "INVALID"),
-        ({"timeout_sec": 1 << 31}, "INVALID"),
-        ({"name": "x" * 101}, "INVALID"),
-        ({"name": "a\0b"}, "INVALID"),
-        ({"name": "\ud800"}, "INVALID"),
-        ({"name": "two\nlines"}, "INVALID"),
-        ({"labels": tuple((str(n), "") for n in range(65))}, "INVALID"),
-        ({"labels": (("a", "1"), ("a", "2"))}, "INVALID"),
-        ({"labels": (("", "1"),)}, "INVALID"),
-        ({"environment": (("A=B", ""),)}, "INVALID"),
-        ({"environment": (("1A", ""),)}, "INVALID"),
-        ({"environment": (("A", "x\0"),)}, "INVALID"),
-        ({"environment": (("A", "\udfff"),)}, "INVALID"),
-        ({"environment": tuple((f"A{n}", "x" * 30_000) for n in range(5))}, "INVALID"),
-        ({"environment": (("A", "1"), ("A", "2"))}, "INVALID"),
-        ({"template_id": new_id(), "template_name": "base"}, "INVALID"),
-        ({"template_name": ""}, "INVALID"),
-        ({"idempotency_key": ""}, "INVALID"),
-        ({"idempotency_key": "k" * 256}, "INVALID"),
-        ({"wait_seconds": -1}, "INVALID"),
-        ({"wait_seconds": 61}, "INVALID"),
+        {"memory_mb": 0},
+        {"idempotency_key": ""},
+        {"idempotency_key": "k" * 256},
+        {"wait_seconds": -1},
+        {"wait_seconds": 61},
     ],
 )
-async def test_bad_wishes_are_refused_and_change_nothing(
-    lonely: Running, changes: dict[str, object], code: str
-) -> None:
-    with pytest.raises(NestboxError) as refused:
+async def test_bad_wishes_are_refused_and_change_nothing(lonely: Running, changes: dict[str, object]) -> None:
+    with pytest.raises(Invalid) as refused:
         await lonely.services.sandboxes.create(lonely.principal, CreateSandbox(**changes))  # type: ignore[arg-type]
-    assert isinstance(refused.value, Invalid)
-    assert refused.value.code == code
-    assert refused.value.message.endswith(".")
+    assert refused.value.code == "INVALID"
     assert refused.value.path
     assert await lonely.database.fetchval("SELECT count(*) FROM sandboxes") == 0
 
