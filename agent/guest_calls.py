@@ -80,8 +80,12 @@ async def _content(requests: AsyncIterator[pb.WriteFileRequest], context: Contex
         if request.WhichOneof("request") != "content":
             raise checks.invalid("After `start` only content follows.")
         yield checks.chunk(request.content)
-    if context.cancelled() or context.done():
-        raise grpc.aio.AbortError
+    # gRPC shows the same end for a caller that was cut off, and cancels this call only later. But a stream that is
+    # closed takes nothing any more: when the head of the answer could be sent, the end that was read was meant.
+    try:
+        await context.send_initial_metadata(())
+    except grpc.aio.BaseError as error:
+        raise checks.invalid("The upload was cut off.") from error
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:

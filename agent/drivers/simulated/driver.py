@@ -88,8 +88,26 @@ class SimulatedDriver:
 
     async def pause(self, spec: Spec, machine: LiveMachine, stage: StageMark) -> None:
         """Runs to its end once begun, whatever becomes of the caller."""
+        failures: list[AgentError] = []
+
+        async def pause() -> None:
+            try:
+                await self._pause(spec, _mine(machine), stage)
+            except AgentError as error:
+                failures.append(error)
+
         async with asyncio.TaskGroup() as group:
-            await asyncio.shield(group.create_task(self._pause(spec, _mine(machine), stage)))
+            pausing = group.create_task(pause())
+            cancelled: asyncio.CancelledError | None = None
+            while not pausing.done():
+                try:
+                    await asyncio.shield(pausing)
+                except asyncio.CancelledError as error:
+                    cancelled = error
+            if cancelled is not None:
+                raise cancelled
+        if failures:
+            raise failures[0]
 
     async def resume(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """A machine from the saved one."""
