@@ -127,7 +127,7 @@ async def connect(url: str, key: str) -> AsyncIterator[Client]:
         try:
             live = await stack.enter_async_context(GqlClient(transport=live_transport, execute_timeout=None))
         except (OSError, TransportError) as error:
-            raise RefusedError("UNREACHABLE", f"No WebSocket at {socket_url}: {error!r}.") from error
+            raise RefusedError("UNREACHABLE", f"No WebSocket at {socket_url}: {error.__cause__ or error}.") from error
         yield Client(session, live, http)
 
 

@@ -197,7 +197,7 @@ def _quoted(program: Program) -> str:
 
 
 def _shortened(sentence: str, length: int = 90) -> str:
-    first = sentence.split(" (")[0].rstrip(".")
+    first = sentence.split(" (", maxsplit=1)[0].rstrip(".")
     return first if len(first) <= length else f"{first[:length]}…"
 
 
