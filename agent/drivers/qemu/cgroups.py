@@ -1,16 +1,16 @@
 """Limits of each machine on memory, processor and number of processes, by control groups of either version.
 
 Version 1: below the agent's own group in each hierarchy. Version 2: below the agent's own group if that can be shared,
-which needs delegation (systemd: `Delegate=yes`), else below `/nestbox` if the agent is root.
+which needs delegation (systemd: `Delegate=yes`), else below the root if the agent is root.
 """
 
+import contextlib
 import errno
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 CONTROLLERS = ("memory", "cpu", "pids")
-FOLDER = "nestbox"
 _ABSENT_WITHOUT_SWAP_ACCOUNTING = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max"})
 CPU_PERIOD_US = 100_000
 QEMU_OVERHEAD_MB = 192  # program, translation buffer and device buffers, at most; the idle share is ~40 MB
@@ -109,6 +109,10 @@ class Groups:
     def make(self, name: str, limits: Limits) -> Group:
         """A group with its limits set. Raises: OSError."""
         group = self.group(name)
+        for parent in set(self.parents.values()):
+            parent.mkdir(exist_ok=True)
+            if self.version == 2:
+                _enable(parent)
         for folder in group.folders:
             folder.mkdir(exist_ok=True)
         values = _values_v2 if self.version == 2 else _values_v1
@@ -121,15 +125,20 @@ class Groups:
                         raise
         return group
 
-    def sweep(self) -> None:
-        """Removes the groups of machines that are gone; one with a process in it cannot be removed."""
+    def close(self) -> None:
+        """Removes the parents if no machine is left."""
         for parent in set(self.parents.values()):
-            for folder in parent.iterdir():
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
+    def sweep(self) -> None:
+        """Removes the groups of machines that are gone; one with a process in it cannot be removed. Not while machines
+        start: theirs are empty for a moment."""
+        for parent in set(self.parents.values()):
+            for folder in parent.iterdir() if parent.is_dir() else ():
                 if folder.is_dir():
-                    try:
+                    with contextlib.suppress(OSError):
                         folder.rmdir()
-                    except OSError:
-                        continue
 
 
 def _values_v1(limits: Limits) -> dict[str, dict[str, int | str]]:
@@ -151,43 +160,42 @@ def _values_v2(limits: Limits) -> dict[str, dict[str, int | str]]:
     }
 
 
-def find_groups(root: Path = Path("/sys/fs/cgroup"), process: Path = Path("/proc/self")) -> Groups:
-    """What this host offers: version 2 if it has the controllers, else version 1; what is missing is in
-    `shortcomings`. Makes the parent folders."""
+def find_groups(folder: str, root: Path = Path("/sys/fs/cgroup"), process: Path = Path("/proc/self")) -> Groups:
+    """What this host offers, for machines in groups below `folder`, which is made when the first one needs it.
+
+    Version 2 if it has the controllers, else version 1; what is missing is in `shortcomings`.
+    """
     own = _own_groups(process)
     if _controllers(root) >= set(CONTROLLERS):
-        return _find_v2(root, own.get("", "/"))
+        return _find_v2(folder, root, own.get("", "/"))
     parents: dict[str, Path] = {}
     shortcomings = []
     for controller in CONTROLLERS:
         if controller in own and (root / controller).is_dir():
-            parent = root / controller / own[controller].lstrip("/") / FOLDER
-            try:
-                parent.mkdir(exist_ok=True)
-            except OSError as error:
-                shortcomings.append(_shortcoming(controller, f"{parent}: {error.strerror}"))
+            above = root / controller / own[controller].lstrip("/")
+            if os.access(above, os.W_OK):
+                parents[controller] = above / folder
             else:
-                parents[controller] = parent
+                shortcomings.append(_shortcoming(controller, f"{above} cannot be written; run the agent as root"))
         else:
             shortcomings.append(_shortcoming(controller, "the kernel offers no such control group"))
     return Groups(1, parents, shortcomings)
 
 
-def _find_v2(root: Path, own: str) -> Groups:
+def _find_v2(folder: str, root: Path, own: str) -> Groups:
     candidates = [root / own.lstrip("/")]
     if os.geteuid() == 0:
         candidates.append(root)
     problem = ""
     for candidate in candidates:
-        parent = candidate / FOLDER
         try:
             _enable(candidate)
-            parent.mkdir(exist_ok=True)
-            _enable(parent)
         except OSError as error:
-            problem = f"{error.filename or parent}: {error.strerror}"
+            problem = f"{error.filename or candidate}: {error.strerror}"
             continue
-        return Groups(2, dict.fromkeys(CONTROLLERS, parent))
+        if os.access(candidate, os.W_OK):
+            return Groups(2, dict.fromkeys(CONTROLLERS, candidate / folder))
+        problem = f"{candidate} cannot be written"
     mend = f"{problem}; run the agent as root or in a service with Delegate=yes"
     return Groups(2, {}, [_shortcoming(controller, mend) for controller in CONTROLLERS])
 

@@ -25,6 +25,7 @@ from agent.drivers.qemu.settings import QemuSettings
 from agent.errors import AgentError, Code
 from agent.machine import Spec
 
+LOAD_SECONDS = 30.0  # it takes 10 ms
 log = structlog.get_logger()
 
 
@@ -135,7 +136,7 @@ class Cloner:
         resumed = running.monitor.event("RESUME")
         try:
             await running.monitor.run("migrate-incoming", uri=f"fd:{state_fd}")
-            async with asyncio.timeout(self.settings.guest_timeout_seconds):
+            async with asyncio.timeout(LOAD_SECONDS):
                 await resumed
         except (MonitorError, TimeoutError) as error:
             detail = f"{error!r}; {running.process.words()}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -76,9 +77,10 @@ class QemuDriver:
         except (OSError, ValueError) as error:
             raise AgentError(Code.INTERNAL, f"QEMU cannot be used: {error}.") from error
         verdict = await accelerator.choose(jail.qemu, version, settings.data_dir)
-        groups = find_groups()
+        owner = hashlib.sha256(str(settings.data_dir.resolve()).encode()).hexdigest()[:12]
+        groups = find_groups(f"nestbox-{owner}")
         groups.sweep()
-        uids = UserIds(settings.first_uid, settings.uid_count)
+        uids = UserIds(settings.first_uid, settings.uid_count, owner)
         launcher = Launcher(jail, groups, uids, settings.translation_buffer_mb)
         self._host = Host(
             verdict=verdict,
@@ -105,6 +107,8 @@ class QemuDriver:
             await machine.forget()
         self._machines.clear()
         self._store.close()
+        if self._host is not None:
+            self._host.groups.close()
 
     async def facts(self) -> DriverFacts:
         """See `Driver.facts`."""
@@ -197,7 +201,6 @@ class QemuDriver:
             await machine.end()
         await asyncio.to_thread(records.end_process, folder)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        self._ready.groups.sweep()
 
     async def leftovers(self) -> frozenset[UUID]:
         """See `Driver.leftovers`."""

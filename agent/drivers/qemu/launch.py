@@ -23,6 +23,7 @@ from agent.errors import AgentError, Code
 
 RUN = "run"  # the folder of a machine's sockets, closed to everybody else
 KVM = Path("/dev/kvm")
+GROUP_RETRY_SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0)
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -69,14 +70,24 @@ class Running:
             with contextlib.suppress(FileNotFoundError):
                 os.chown(self.overlay, os.geteuid(), os.getegid())
             self.uids.give_back(self.uid)
-        if self.group is not None and not self.group.remove():
-            log.info("cgroup_left_for_later", folders=[str(folder) for folder in self.group.folders])
+        if self.group is not None:
+            await _remove(self.group)
         self.process.close()
 
     async def end(self) -> None:
         """Ends it at once and gives everything back."""
         self.process.kill()
         await self.release()
+
+
+async def _remove(group: Group) -> None:
+    """An adopted QEMU is waited for by somebody else, a moment later."""
+    for seconds in GROUP_RETRY_SECONDS:
+        if group.remove():
+            return
+        await asyncio.sleep(seconds)
+    if not group.remove():
+        log.warning("cgroup_left", folders=[str(folder) for folder in group.folders])
 
 
 class Launcher:

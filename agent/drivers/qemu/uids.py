@@ -1,5 +1,6 @@
 """User ids of running machines: each has its own while it runs."""
 
+import zlib
 from pathlib import Path
 
 from agent.errors import AgentError, Code
@@ -9,9 +10,11 @@ class UserIds:
     """Hands out ids of a range. Those that processes had when it was made are taken, whatever the processes are: so
     nothing needs to be recorded, and a machine that is yet to be adopted keeps its id for itself."""
 
-    def __init__(self, first: int, count: int) -> None:
-        self._range = range(first, first + count)
-        self._taken = {uid for uid in _live_ids() if uid in self._range}
+    def __init__(self, first: int, count: int, owner: str) -> None:
+        """`owner` tells apart the agents of one host (tests beside a platform): each begins elsewhere in the range."""
+        start = zlib.crc32(owner.encode()) % count
+        self._range = [first + (start + slot) % count for slot in range(count)]
+        self._taken = _live_ids().intersection(self._range)
 
     def take(self) -> int:
         """An id that nobody has. Raises: AgentError NO_CAPACITY."""

@@ -1,11 +1,13 @@
 """A data directory with a memory image in it, and drivers on it."""
 
 import contextlib
+import dataclasses
 import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from agent.drivers.driver import Command, Exited, LiveMachine, Output
@@ -47,9 +49,9 @@ class Laboratory:
                 await driver.remove(sandbox_id)
             await driver.close()
 
-    def second(self) -> QemuDriver:
+    def second(self, **settings: Any) -> QemuDriver:
         """Another driver on the same data, as after a restart of the agent; the caller opens and closes it."""
-        return QemuDriver(self.settings, self._base_image)
+        return QemuDriver(dataclasses.replace(self.settings, **settings), self._base_image)
 
     def folder(self, spec: Spec) -> Path:
         """The files of a sandbox."""

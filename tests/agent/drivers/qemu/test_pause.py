@@ -155,3 +155,23 @@ async def test_a_command_under_way_does_not_stop_a_pause(driver: QemuDriver) -> 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below, by name."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_a_guest_that_does_not_answer_after_a_resume_is_saved_as_it_is_then(
+    driver: QemuDriver, laboratory: Laboratory
+) -> None:
+    spec = new_spec()
+    machine = await start(driver, spec)
+    await shell(machine, "while :; do date >> /root/log; sync; done >/dev/null 2>&1 & echo in memory > /dev/shm/mark")
+    await driver.pause(spec, machine, NO_STAGES)
+    impatient = laboratory.second(guest_timeout_seconds=0.01)
+    await impatient.open()
+    try:
+        with pytest.raises(AgentError) as caught:
+            await resume(impatient, spec)
+        assert caught.value.code is Code.GUEST_UNRESPONSIVE
+    finally:
+        await impatient.close()
+    assert await driver.is_paused(spec.sandbox_id)
+    machine = await resume(driver, spec)
+    assert await run(machine, "cat", "/dev/shm/mark") == "in memory"

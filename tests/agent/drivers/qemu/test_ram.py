@@ -1,0 +1,38 @@
+"""Guest RAM as files: stored, sealed, and in runs of pages."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.drivers.qemu import ram
+
+SIZE = 8 << 20
+
+
+def test_stored_ram_is_sparse_and_comes_back_sealed(tmp_path: Path) -> None:
+    fd = ram.new_ram(SIZE)
+    for offset, content in [(0, b"first"), (3 * ram.PAGE + 7, b"middle"), (SIZE - 4, b"last"), (1 << 20, bytes(9))]:
+        os.pwrite(fd, content, offset)
+    ram.store(fd, tmp_path / "ram")
+    assert (tmp_path / "ram").stat().st_blocks * 512 <= 4 * ram.PAGE
+    loaded = ram.load_sealed(tmp_path / "ram")
+    assert os.pread(loaded, SIZE, 0) == os.pread(fd, SIZE, 0)
+    for change in (lambda: os.pwrite(loaded, b"x", 0), lambda: os.ftruncate(loaded, 0)):
+        with pytest.raises(PermissionError):
+            change()
+    os.close(fd)
+    os.close(loaded)
+
+
+@pytest.mark.parametrize(
+    ("pages", "runs"),
+    [
+        ([], []),
+        ([5], [[5, 1]]),
+        ([0, 1, 2, 7, 9, 10], [[0, 3], [7, 1], [9, 2]]),
+    ],
+)
+def test_neighbouring_pages_are_one_run(pages: list[int], runs: list[list[int]]) -> None:
+    assert ram.runs_of(np.array(pages, np.intp)).tolist() == runs
