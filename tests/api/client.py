@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 ANSWER_SECONDS_MAX = 20.0
@@ -67,14 +68,14 @@ class Client:
         assert error["extensions"]["requestId"]
         return str(error["extensions"]["code"])
 
-    async def command(self, name: str, fields: str, **given: Any) -> Any:
+    async def command(self, name: str, fields: str, /, **given: Any) -> Any:
         """A mutation `name` with its payload."""
         type_ = name[0].upper() + name[1:] + "Input"
         query = f"mutation ($input: {type_}!) {{ {name}(input: $input) {{ {fields} userErrors {{ ...P }} }} }}"
         used = SANDBOX if "...S" in fields else SANDBOX[SANDBOX.index("fragment P") :]
         return await self.ask(used + query, {"input": given})
 
-    async def refusal(self, name: str, **given: Any) -> dict[str, Any]:
+    async def refusal(self, name: str, /, **given: Any) -> dict[str, Any]:
         """The only user error of a mutation."""
         payload = await self.command(name, "__typename", **given)
         (error,) = payload["userErrors"]
@@ -141,8 +142,9 @@ class Socket:
     async def closed(self) -> tuple[int, str]:
         """The code and reason with which the server closes the connection."""
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            async for _ in self.connection:
-                pass
+            with suppress(ConnectionClosed):
+                async for _ in self.connection:
+                    pass
             await self.connection.wait_closed()
         assert self.connection.close_code is not None
         return self.connection.close_code, self.connection.close_reason or ""

@@ -1,5 +1,6 @@
 """Documents are read once; what is wrong with them is said before anything runs."""
 
+import contextlib
 import time
 
 import pytest
@@ -72,10 +73,8 @@ def test_what_cannot_be_executed_is_refused_with_a_code(documents: Documents, te
 )
 def test_hostile_documents_are_answered_in_less_than_a_second(documents: Documents, text: str) -> None:
     started = time.perf_counter()
-    try:
+    with contextlib.suppress(DocumentErrors):
         documents.prepare(text)
-    except DocumentErrors:
-        pass
 
     assert time.perf_counter() - started < 1
 
