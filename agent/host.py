@@ -247,6 +247,7 @@ async def open_host(
     try:
         await driver.open()
         try:
+            failure: Exception | None = None
             async with asyncio.TaskGroup() as group:
                 tasks: set[asyncio.Task[None]] = set()
 
@@ -258,14 +259,18 @@ async def open_host(
 
                 capacity = Capacity(available_mb)
                 host = Host(data_dir, Parts(driver, ledger, inventory, capacity, now, spawn))
-                await host.adopt()
-                tasks |= {spawn(host.prepare()), spawn(host.keep_house())}
                 try:
+                    await host.adopt()
+                    tasks |= {spawn(host.prepare()), spawn(host.keep_house())}
                     yield host
+                except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
+                    failure = error
                 finally:
                     await host.settle()
                     for task in tuple(tasks):
                         task.cancel()
+            if failure is not None:
+                raise failure
         finally:
             await driver.close()
     finally:
