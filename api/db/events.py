@@ -103,12 +103,10 @@ async def changed_since(
     database: Database, team_id: UUID, after: Cursor, limit: int
 ) -> tuple[frozenset[UUID], Cursor] | None:
     """Which of a team's sandboxes changed after a cursor, and the cursor after that; None when the log cannot say:
-    it does not reach back so far, the cursor is of another database, or there are more than `limit`."""
+    the cursor is not of this database, or there are more than `limit`."""
     rows = await database.rows(
-        """SELECT x.horizon, x.oldest, e.sandbox_id FROM (
-            SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon,
-                (SELECT xid FROM events ORDER BY xid, id LIMIT 1) AS oldest
-        ) x LEFT JOIN LATERAL (
+        """SELECT x.horizon, e.sandbox_id
+        FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon) x LEFT JOIN LATERAL (
             SELECT DISTINCT sandbox_id FROM events
             WHERE (xid, id) > ($2::xid8, $3::bigint) AND team_id = $1 AND sandbox_id IS NOT NULL LIMIT $4
         ) e ON true""",
@@ -118,7 +116,8 @@ async def changed_since(
         limit + 1,
     )
     sandbox_ids = frozenset(row["sandbox_id"] for row in rows if row["sandbox_id"] is not None)
-    head, oldest = rows[0]["horizon"], rows[0]["oldest"]
-    if after.xid > head or (oldest is not None and after.xid < oldest) or len(sandbox_ids) > limit:
+    head = rows[0]["horizon"]
+    # nothing prunes the log yet, so it reaches back to any cursor that it ever gave out
+    if after.xid > head or len(sandbox_ids) > limit:
         return None
     return sandbox_ids, Cursor(head, 0)

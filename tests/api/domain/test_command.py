@@ -1,4 +1,5 @@
 """Which commands can be run."""
+# ruff: noqa: S604 - `shell` is a line here, not a flag
 
 import pytest
 

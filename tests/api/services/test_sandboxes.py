@@ -11,7 +11,7 @@ from agent.machine import Cause as MachineCause
 from api.domain.operation import OperationKind, OperationState
 from api.domain.page import page_request
 from api.domain.sandbox import Cause, CreateSandbox, Goal, SandboxFilter, State
-from api.errors import Conflict, Invalid, NestboxError, NotFound, Unavailable
+from api.errors import Conflict, Invalid, NotFound, Unavailable
 from api.ids import new_id
 from tests.agent.serving import Served
 from tests.api.running import Running, other_team, principal_of, services_running

@@ -1,0 +1,98 @@
+"""API keys."""
+
+from datetime import timedelta
+
+import pytest
+
+from api.errors import Invalid, NotFound, Unauthenticated
+from api.ids import DEFAULT_TEAM_ID, new_id
+from api.services.auth import BELIEVED_SECONDS
+from tests.api.running import Running
+
+
+async def _key(running: Running, *, admin: bool = False) -> str:
+    return await running.services.auth.create_key("a key", team_id=DEFAULT_TEAM_ID, is_platform_admin=admin)
+
+
+async def test_a_key_says_who_is_asking(lonely: Running) -> None:
+    key = await _key(lonely, admin=True)
+    for given in (key, f"Bearer {key}", f"bearer  {key} "):
+        principal = await lonely.services.auth.authenticate(given)
+        assert (principal.team_id, principal.team_name, principal.name) == (DEFAULT_TEAM_ID, "default", "a key")
+        assert principal.is_platform_admin
+    assert key.count("_") == 2
+    await lonely.services.auth.recheck(principal)
+
+
+async def test_of_a_secret_only_its_hash_is_kept(lonely: Running) -> None:
+    key = await _key(lonely)
+    secret = key.rsplit("_", 1)[1]
+    rows = await lonely.database.fetch("SELECT api_keys::text AS everything FROM api_keys")
+    assert rows
+    assert all(secret not in row["everything"] for row in rows)
+
+
+async def test_wrong_keys_are_refused(lonely: Running) -> None:
+    key = await _key(lonely)
+    other = await _key(lonely)
+    mixed = key.rsplit("_", 1)[0] + "_" + other.rsplit("_", 1)[1]
+    unknown = "nb_" + "a" * 26 + "_" + "b" * 52
+    for given in (
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic abc",
+        key[:-1],
+        key + "a",
+        key.upper(),
+        mixed,
+        unknown,
+        "nb__",
+        "\0",
+    ):
+        with pytest.raises(Unauthenticated):
+            await lonely.services.auth.authenticate(given)
+
+
+async def test_a_revoked_or_expired_key_is_refused_within_seconds(lonely: Running) -> None:
+    for statement in (
+        "UPDATE api_keys SET revoked_at = now() WHERE id = $1",
+        "UPDATE api_keys SET expires_at = now() WHERE id = $1",
+    ):
+        key = await _key(lonely)
+        principal = await lonely.services.auth.authenticate(key)
+        await lonely.database.execute(statement, principal.api_key_id)
+        assert BELIEVED_SECONDS < 5
+
+        lonely.clock.offset += timedelta(seconds=BELIEVED_SECONDS)
+        with pytest.raises(Unauthenticated):
+            await lonely.services.auth.authenticate(key)
+        with pytest.raises(Unauthenticated):
+            await lonely.services.auth.recheck(principal)
+
+
+async def test_a_busy_key_writes_its_use_once_a_minute(lonely: Running) -> None:
+
+    key = await _key(lonely)
+    principal = await lonely.services.auth.authenticate(key)
+
+    async def last_used() -> object:
+        return await lonely.database.fetchval("SELECT last_used_at FROM api_keys WHERE id = $1", principal.api_key_id)
+
+    first = await last_used()
+    assert first is not None
+    lonely.clock.offset += timedelta(seconds=30)
+    await lonely.services.auth.authenticate(key)
+    assert await last_used() == first
+    lonely.clock.offset += timedelta(seconds=31)
+    await lonely.services.auth.authenticate(key)
+    assert await last_used() != first
+
+
+async def test_keys_need_a_name_and_a_team(lonely: Running) -> None:
+    for name in ("", "x" * 201, "a\nb"):
+        with pytest.raises(Invalid):
+            await lonely.services.auth.create_key(name, team_id=DEFAULT_TEAM_ID, is_platform_admin=False)
+    with pytest.raises(NotFound):
+        await lonely.services.auth.create_key("name", team_id=new_id(), is_platform_admin=False)
