@@ -33,7 +33,13 @@ export default defineConfig({
     assetsInlineLimit: 0, // nothing as data: URLs
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1200, // GraphiQL with its editor, loaded by /explorer only
-    rolldownOptions: { input: { index: here('./index.html'), explorer: here('./explorer.html') } },
+    rolldownOptions: {
+      input: { index: here('./index.html'), explorer: here('./explorer.html') },
+      onwarn: (warning, warn) => {
+        // a note of one of GraphiQL's dependencies to its own compiler
+        if (warning.code !== 'MODULE_LEVEL_DIRECTIVE') warn(warning);
+      },
+    },
   },
   server: { proxy: { '/graphql': { target: API, ws: true } } },
   preview: { headers: { 'Content-Security-Policy': csp.dashboard }, proxy: { '/graphql': { target: API, ws: true } } },

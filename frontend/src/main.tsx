@@ -15,7 +15,7 @@ createRoot(root).render(
     <SessionGate title="Sign in">
       {(session, signOut) => (
         <Notices>
-          <SandboxesPage viewer={session.viewer} onSignOut={signOut} />
+          <SandboxesPage session={session} onSignOut={signOut} />
         </Notices>
       )}
     </SessionGate>

@@ -39,9 +39,19 @@ export function openSocket(key: string): Socket {
   return socket;
 }
 
-/** A GraphQL client that acts with this key. Nothing is cached: lists live by subscription, and mutations answer what they did. */
-export function createApiClient(key: string): Client {
+export interface Api {
+  client: Client;
+  /** Calls the listener whenever the WebSocket is accepted by the server; gives what ends that. */
+  onConnected: (listener: () => void) => () => void;
+}
+
+/** What acts with this key. Nothing is cached: lists live by subscription, and mutations answer what they did. */
+export function createApi(key: string): Api {
   const socket = openSocket(key);
+  return { client: createClient(key, socket), onConnected: (listener) => socket.on('connected', listener) };
+}
+
+function createClient(key: string, socket: Socket): Client {
   return new Client({
     url: paths.graphql,
     preferGetMethod: false,

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useReducer, useRef, useState } from 'react';
-import { useClient } from 'urql';
 import { onEnd, pipe, subscribe } from 'wonka';
 
+import type { Api } from '../api/client';
 import { endsSession, problemOf, type Problem } from '../api/problem';
 import { SandboxesLive } from './documents';
 import { keepSubscribed } from './keepSubscribed';
@@ -18,8 +18,7 @@ export interface LiveSandboxes {
 }
 
 /** The team's sandboxes, alive by one subscription that goes on from its cursor whenever the connection comes back. */
-export function useLiveSandboxes(onSessionEnd: (problem: Problem) => void): LiveSandboxes {
-  const client = useClient();
+export function useLiveSandboxes({ client, onConnected }: Api, onSessionEnd: (problem: Problem) => void): LiveSandboxes {
   const [list, dispatch] = useReducer(applyEvent, EMPTY_LIST);
   const [connection, setConnection] = useState<ConnectionState>('connecting');
   const cursor = useRef<string | null>(null);
@@ -43,7 +42,10 @@ export function useLiveSandboxes(onSessionEnd: (problem: Problem) => void): Live
           }),
           subscribe(({ data, error }) => {
             if (error) {
-              ended(problemOf(error));
+              const problem = problemOf(error);
+              // the cursor is none of this database (any more): begin with a new snapshot
+              if (problem.code === 'INVALID') cursor.current = null;
+              ended(problem);
             } else if (data) {
               apply(data.sandboxes);
               heard();
@@ -61,6 +63,15 @@ export function useLiveSandboxes(onSessionEnd: (problem: Problem) => void): Live
       },
     });
   }, [client]);
+
+  // a stream that goes on may have nothing to tell for long; that it was accepted is enough to be live
+  useEffect(
+    () =>
+      onConnected(() => {
+        setConnection((state) => (state === 'reconnecting' ? 'live' : state));
+      }),
+    [onConnected],
+  );
 
   const rows = useMemo(() => inOrder(list), [list]);
   return { rows, loaded: list.cursor !== null, truncated: list.truncated, connection };

@@ -4,6 +4,7 @@ import type { SandboxRow } from '../live/sandboxList';
 import { Icon } from '../ui/Icon';
 import { reasonAgainst } from './allowed';
 import { RunOutput } from './RunOutput';
+import { titleOf } from './titleOf';
 import type { Runs } from './useRuns';
 
 /** A line for the sandbox's shell, and what its commands said. The arrow keys bring earlier lines back. */
@@ -52,7 +53,7 @@ export function CommandBox({ sandbox, runs }: { sandbox: SandboxRow; runs: Runs 
         <input
           className="terminal__input"
           type="text"
-          aria-label={`Command for ${sandbox.name}`}
+          aria-label={`Command for ${titleOf(sandbox)}`}
           aria-describedby={hint}
           autoComplete="off"
           autoCapitalize="off"

@@ -44,7 +44,7 @@ export function CreateDialog({ onClose, onCreated }: Props) {
       <form onSubmit={onSubmit} noValidate>
         <Field
           label="Name"
-          hint="Left empty, it gets one."
+          hint="Without one it is shown by its id."
           value={name}
           error={field === 'name' && problem ? problem.message : null}
           autoFocus

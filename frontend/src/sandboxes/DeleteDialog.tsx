@@ -1,5 +1,6 @@
 import type { SandboxRow } from '../live/sandboxList';
 import { Dialog } from '../ui/Dialog';
+import { titleOf } from './titleOf';
 
 interface Props {
   sandbox: SandboxRow;
@@ -12,7 +13,7 @@ export function DeleteDialog({ sandbox, onClose, onConfirm }: Props) {
     <Dialog title="Delete this sandbox?" onClose={onClose}>
       <p className="dialog__text">
         <strong className="dialog__subject">
-          <bdi>{sandbox.name}</bdi>
+          <bdi>{titleOf(sandbox)}</bdi>
         </strong>{' '}
         goes with its memory and its disk. There is no way back.
       </p>

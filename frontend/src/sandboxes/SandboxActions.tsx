@@ -1,6 +1,7 @@
 import type { SandboxRow } from '../live/sandboxList';
 import { ActionButton } from '../ui/ActionButton';
 import { reasonAgainst } from './allowed';
+import { titleOf } from './titleOf';
 import { busyKey, COMMAND_NAMES, COMMANDS, type Command, type Commands } from './useCommands';
 
 interface Props {
@@ -21,7 +22,7 @@ export function SandboxActions({ sandbox, busy, withText = false, onCommand }: P
             key={command}
             icon={icon}
             label={label}
-            description={`${label} ${sandbox.name}`}
+            description={`${label} ${titleOf(sandbox)}`}
             reason={reasonAgainst(sandbox, command)}
             busy={busy.has(busyKey(sandbox.id, command))}
             withText={withText}

@@ -9,6 +9,7 @@ import { Icon } from '../ui/Icon';
 import { CommandBox } from './CommandBox';
 import { SandboxActions } from './SandboxActions';
 import { StateBadge } from './StateBadge';
+import { titleOf } from './titleOf';
 import type { Command, Commands } from './useCommands';
 import type { Runs } from './useRuns';
 import { why } from './why';
@@ -41,10 +42,10 @@ export function SandboxPanel({ sandbox, busy, runs, onCommand }: Props) {
       }}
     >
       <div className="panel__head">
-        <h2 id={heading} title={sandbox.name}>
-          <bdi>{sandbox.name}</bdi>
+        <h2 id={heading} title={titleOf(sandbox)}>
+          <bdi>{titleOf(sandbox)}</bdi>
         </h2>
-        <a className="icon-button" href={paths.sandboxes} aria-label={`Close ${sandbox.name}`}>
+        <a className="icon-button" href={paths.sandboxes} aria-label={`Close ${titleOf(sandbox)}`}>
           <Icon name="close" />
         </a>
       </div>

@@ -7,6 +7,7 @@ import { CopyButton } from '../ui/CopyButton';
 import { mebibytes } from '../ui/format';
 import { SandboxActions } from './SandboxActions';
 import { StateBadge } from './StateBadge';
+import { titleOf } from './titleOf';
 import type { Command, Commands } from './useCommands';
 import { why } from './why';
 
@@ -27,13 +28,13 @@ export const SandboxTableRow = memo(function SandboxTableRow({ sandbox, open, bu
           className="row__name"
           href={open ? paths.sandboxes : paths.sandbox(sandbox.id)}
           aria-expanded={open}
-          title={sandbox.name}
+          title={titleOf(sandbox)}
         >
-          <bdi>{sandbox.name}</bdi>
+          <bdi>{titleOf(sandbox)}</bdi>
         </a>
         <span className="row__id">
           <code title={sandbox.id}>{sandbox.id}</code>
-          <CopyButton text={sandbox.id} what={`id of ${sandbox.name}`} />
+          <CopyButton text={sandbox.id} what={`id of ${titleOf(sandbox)}`} />
         </span>
       </td>
       <td role="cell" className="col-state">

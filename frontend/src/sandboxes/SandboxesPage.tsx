@@ -5,7 +5,7 @@ import type { Problem } from '../api/problem';
 import type { SandboxRow } from '../live/sandboxList';
 import { useLiveSandboxes } from '../live/useLiveSandboxes';
 import { Header } from '../shell/Header';
-import type { Viewer } from '../shell/useSession';
+import type { SignedIn } from '../shell/SessionGate';
 import { Icon } from '../ui/Icon';
 import { CreateDialog } from './CreateDialog';
 import { DeleteDialog } from './DeleteDialog';
@@ -17,14 +17,14 @@ import { useOpenSandbox } from './useOpenSandbox';
 import { useRuns } from './useRuns';
 
 interface Props {
-  viewer: Viewer;
+  session: SignedIn;
   onSignOut: (problem?: Problem) => void;
 }
 
 type Asking = { what: 'create' } | { what: 'delete'; sandbox: SandboxRow } | null;
 
-export function SandboxesPage({ viewer, onSignOut }: Props) {
-  const { rows, loaded, truncated, connection } = useLiveSandboxes(onSignOut);
+export function SandboxesPage({ session, onSignOut }: Props) {
+  const { rows, loaded, truncated, connection } = useLiveSandboxes(session.api, onSignOut);
   const commands = useCommands();
   const runs = useRuns();
   const [asking, setAsking] = useState<Asking>(null);
@@ -48,7 +48,7 @@ export function SandboxesPage({ viewer, onSignOut }: Props) {
 
   return (
     <>
-      <Header viewer={viewer} connection={connection} here="dashboard" onSignOut={onSignOut} />
+      <Header viewer={session.viewer} connection={connection} here="dashboard" onSignOut={onSignOut} />
       <main className={open ? 'page page--split' : 'page'}>
         <section className="page__list" aria-labelledby="page-heading" aria-busy={!loaded}>
           <div className="page__title">

@@ -7,6 +7,7 @@ import type { SandboxRow } from '../live/sandboxList';
 import { useNotices } from '../shell/Notices';
 import type { IconName } from '../ui/Icon';
 import { DeleteSandbox, PauseSandbox, ResumeSandbox } from './documents';
+import { titleOf } from './titleOf';
 
 /** The commands that have a button. Whether and why not one can be used is for `allowedActions` to say. */
 export const COMMANDS = {
@@ -42,8 +43,8 @@ export function useCommands(): Commands {
         .toPromise()
         .then(({ data, error }) => {
           const problem = data ? firstProblem(data.outcome.userErrors) : problemOf(error);
-          if (problem) warn(`${label} ${sandbox.name}: ${problem.message}`);
-          else announce(`${sandbox.name} ${done}`);
+          if (problem) warn(`${label} ${titleOf(sandbox)}: ${problem.message}`);
+          else announce(`${titleOf(sandbox)} ${done}`);
           setBusy((keys) => new Set([...keys].filter((each) => each !== key)));
         });
     },

@@ -17,7 +17,7 @@ export function SessionGate({ title, children }: Props) {
 
   switch (session.status) {
     case 'signed-in':
-      return <Provider value={session.client}>{children(session, signOut)}</Provider>;
+      return <Provider value={session.api.client}>{children(session, signOut)}</Provider>;
     case 'unreachable':
       return (
         <main className="sign-in">

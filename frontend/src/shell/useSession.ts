@@ -1,7 +1,6 @@
-import type { Client } from '@urql/core';
 import { useCallback, useEffect, useState } from 'react';
 
-import { createApiClient } from '../api/client';
+import { createApi, type Api } from '../api/client';
 import { endsSession, problemOf, type Problem } from '../api/problem';
 import { storedKey } from '../api/storage';
 import type { ViewerQuery as ViewerData } from '../gql/graphql';
@@ -14,7 +13,7 @@ export type Session =
   /** The key is being tried; `first` when it was there before the page was, so that no form flashes by. */
   | { status: 'checking'; first: boolean }
   | { status: 'unreachable'; key: string; problem: Problem }
-  | { status: 'signed-in'; key: string; viewer: Viewer; client: Client };
+  | { status: 'signed-in'; key: string; viewer: Viewer; api: Api };
 
 export interface SessionControl {
   session: Session;
@@ -54,11 +53,11 @@ export function useSession(): SessionControl {
 }
 
 async function tryKey(key: string): Promise<Session> {
-  const client = createApiClient(key);
-  const { data, error } = await client.query(ViewerQuery, {}).toPromise();
+  const api = createApi(key);
+  const { data, error } = await api.client.query(ViewerQuery, {}).toPromise();
   if (data) {
     storedKey.write(key);
-    return { status: 'signed-in', key, viewer: data.viewer, client };
+    return { status: 'signed-in', key, viewer: data.viewer, api };
   }
   const problem = problemOf(error);
   if (!endsSession(problem) && storedKey.read() === key) return { status: 'unreachable', key, problem };
