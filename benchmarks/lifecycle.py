@@ -49,8 +49,9 @@ async def measure(console: Console, runs: int, idle_seconds: float) -> tuple[dic
                 await product_round(product, into)
                 console.print(f"round {number} of {runs}: {time.perf_counter() - start:.1f} s", highlight=False)
             for number in range(1, IDLE_SANDBOXES + 1):
-                samples.idle.append(await product.idle(idle_seconds))
+                samples.idle.append(await product.idle_alone(idle_seconds))
                 console.print(f"idle sandbox {number} of {IDLE_SANDBOXES}", highlight=False)
+            samples.idle_together = await product.idle_together(IDLE_SANDBOXES)
     return describe(accelerator), samples
 
 

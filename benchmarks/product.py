@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from benchmarks.guest_memory import dirty_bytes
 from nestbox.demo import documents
 from nestbox.demo.client import Client, Json
-from nestbox.demo.processes import machine_processes, qemu_pid, usage
+from nestbox.demo.processes import Usage, machine_processes, qemu_pid, usage
 from nestbox.demo.watch import Watch
 
 NOTICE_DEADLINE_SECONDS = 30
@@ -105,19 +105,36 @@ class Product:
             following.cancel()
         return (seen.at_seconds - ended_at) * 1000
 
-    async def idle(self, seconds: float) -> Idle:
-        """What a new sandbox costs that ran one command and then does nothing for so long."""
-        sandbox_id, _ = await self.create()
-        await self.run(sandbox_id, "true")
+    async def idle_alone(self, seconds: float) -> Idle:
+        """What a new sandbox costs that ran one command and then does nothing for so long, alone on its host."""
+        sandbox_id = await self._idler()
         await asyncio.sleep(SETTLE_SECONDS)
-        pids = list(machine_processes(sandbox_id))
-        if not pids:
-            raise LookupError("The sandbox has no process on this computer.")
-        before, start = usage(pids), time.perf_counter()
+        before, start = _usage(sandbox_id), time.perf_counter()
         await asyncio.sleep(seconds)
-        after, end = usage(pids), time.perf_counter()
+        after, end = _usage(sandbox_id), time.perf_counter()
         await self.delete(sandbox_id)
         return Idle((after.cpu_seconds - before.cpu_seconds) / (end - start) * 100, after.pss_bytes / 1e6)
+
+    async def idle_together(self, count: int) -> list[float]:
+        """The memory of each of some idle sandboxes that are there at once, in 10^6 bytes."""
+        sandbox_ids = [await self._idler() for _ in range(count)]
+        await asyncio.sleep(SETTLE_SECONDS)
+        megabytes = [_usage(sandbox_id).pss_bytes / 1e6 for sandbox_id in sandbox_ids]
+        for sandbox_id in sandbox_ids:
+            await self.delete(sandbox_id)
+        return megabytes
+
+    async def _idler(self) -> str:
+        sandbox_id, _ = await self.create()
+        await self.run(sandbox_id, "true")
+        return sandbox_id
+
+
+def _usage(sandbox_id: str) -> Usage:
+    pids = list(machine_processes(sandbox_id))
+    if not pids:
+        raise LookupError("The sandbox has no process on this computer.")
+    return usage(pids)
 
 
 async def _kill(pid: int) -> float:

@@ -29,6 +29,7 @@ class Samples:
     product: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     stages: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     idle: list[Idle] = field(default_factory=list)
+    idle_together: list[float] = field(default_factory=list)
 
     def keep(self, name: str, timed: Timed) -> None:
         """Keeps a command of the product, and its stages."""
@@ -81,6 +82,7 @@ def figures(samples: Samples) -> list[Figure]:
     floor, product = samples.floor, samples.product
     create_goal = CREATE_FACTOR * median(floor["create"]) + CREATE_EXTRA_MILLISECONDS
     exec_goal = median(floor["exec"]) + EXEC_EXTRA_MILLISECONDS
+    pss_goal = IDLE_PSS_MEGABYTES
     resume_goal = RESUME_FACTOR * median(floor["resume"])
     return [
         Figure("floor: clone to first identity reply", "ms", floor["create"]),
@@ -96,9 +98,8 @@ def figures(samples: Samples) -> list[Figure]:
         Figure("resumeSandbox to RUNNING", "ms", product["resume"], resume_goal),
         Figure("end of QEMU to the subscriber's message", "ms", product["notice"], NOTICE_MILLISECONDS),
         Figure("CPU of an idle sandbox", "% of a core", [idle.cpu_percent for idle in samples.idle], IDLE_CPU_PERCENT),
-        Figure(
-            "memory of an idle sandbox (PSS)", "MB", [idle.pss_megabytes for idle in samples.idle], IDLE_PSS_MEGABYTES
-        ),
+        Figure("memory of an idle sandbox alone (PSS)", "MB", [idle.pss_megabytes for idle in samples.idle], pss_goal),
+        Figure("memory of an idle sandbox among others (PSS)", "MB", samples.idle_together, pss_goal),
     ]
 
 
