@@ -13,6 +13,7 @@ from pathlib import Path
 CONTROLLERS = ("memory", "cpu", "pids")
 _ABSENT_WITHOUT_SWAP_ACCOUNTING = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max"})
 CPU_PERIOD_US = 100_000
+SHARES_A_MACHINE, SHARES_MAX = 1024, 262_144  # the kernel's default of a group, and its most
 QEMU_OVERHEAD_MB = 192  # program, translation buffer and device buffers, at most; the idle share is ~40 MB
 PIDS_MAX = 64  # QEMU's threads: one per vCPU, the main loop, up to ~16 for disk requests
 
@@ -115,6 +116,7 @@ class Groups:
                 _enable(parent)
         for folder in group.folders:
             folder.mkdir(exist_ok=True)
+        self._weigh()
         values = _values_v2 if self.version == 2 else _values_v1
         for controller, parent in self.parents.items():
             for file, value in values(limits)[controller].items():
@@ -124,6 +126,19 @@ class Groups:
                     if file not in _ABSENT_WITHOUT_SWAP_ACCOUNTING:
                         raise
         return group
+
+    def _weigh(self) -> None:
+        """Under version 1 a group weighs as much as one process beside it, whatever is in it: all machines together
+        would get what one busy process gets. So their common group weighs as much as its machines. Under version 2
+        the neighbours are whole services: machines get up to four times the weight of one."""
+        parent = self.parents.get("cpu")
+        if parent is None:
+            return
+        count = sum(entry.is_dir() for entry in parent.iterdir())
+        if self.version == 2:
+            (parent / "cpu.weight").write_text(str(max(100, min(50 * count, 400))))
+        else:
+            (parent / "cpu.shares").write_text(str(min(SHARES_A_MACHINE * count, SHARES_MAX)))
 
     def close(self) -> None:
         """Removes the parents if no machine is left."""
