@@ -59,8 +59,8 @@ class Pages:
             return None
         try:
             found = Path(await anyio.Path(self._directory / path.lstrip("/")).resolve())
+            ours = found.is_relative_to(self._directory) and await anyio.Path(found).is_file()
         except OSError:
+            # a name that no file system takes
             return None
-        if not found.is_relative_to(self._directory) or not await anyio.Path(found).is_file():
-            return None
-        return found
+        return found if ours else None
