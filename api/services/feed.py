@@ -1,7 +1,7 @@
 """Live views of sandboxes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from uuid import UUID
 
 import structlog
@@ -95,7 +95,7 @@ class Feed:
         for subscriber in touched:
             subscriber.advance(cursor)
 
-    async def sandbox(self, principal: Principal, sandbox_id: UUID) -> AsyncIterator[FeedEvent]:
+    async def sandbox(self, principal: Principal, sandbox_id: UUID) -> AsyncGenerator[FeedEvent, None]:
         """The sandbox as it is (`Changed`), then every change; ends after it is deleted (`Removed`).
 
         Raises:
@@ -121,7 +121,7 @@ class Feed:
 
     async def sandboxes(
         self, principal: Principal, criteria: SandboxFilter, after: str | None = None
-    ) -> AsyncIterator[FeedEvent]:
+    ) -> AsyncGenerator[FeedEvent, None]:
         """The list (`Reset`), then its changes. With `after`, a cursor from an earlier stream, only what changed since;
         a `Reset` all the same if the log does not reach back so far.
 

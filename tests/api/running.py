@@ -10,7 +10,9 @@ from uuid import UUID
 
 import asyncpg
 
-from agent.drivers.simulated import Faults
+from agent.drivers.simulated import Faults, SimulatedDriver
+from agent.host import open_host
+from agent.server import serve
 from api.db.database import Row
 from api.domain.principal import Principal
 from api.domain.sandbox import CreateSandbox, Sandbox, State
@@ -118,3 +120,15 @@ async def host_running(folder: Path, faults: Faults | None = None) -> AsyncItera
     """An agent, and its address."""
     async with serving(folder, faults=faults) as served:
         yield served, f"127.0.0.1:{served.port}"
+
+
+@asynccontextmanager
+async def agent_at(folder: Path, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
+    """An agent on this data directory and address; its address."""
+    folder.mkdir(exist_ok=True)
+    driver = SimulatedDriver(folder / "simulated")
+    async with (
+        open_host(folder, driver, None) as host,
+        serve(host, address=address, token=TOKEN, name="test", version="0") as port,
+    ):
+        yield f"127.0.0.1:{port}"

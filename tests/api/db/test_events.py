@@ -1,5 +1,7 @@
 """The event log is read in the order of its cursor, whatever the order of commits."""
 
+from uuid import UUID
+
 import asyncpg
 import pytest
 
@@ -40,7 +42,7 @@ async def test_everything_is_read_once_in_batches(store: Store) -> None:
     made = [await store.sandbox(State.RUNNING) for _ in range(7)]
     for sandbox_id in made:
         await store.raw.execute(_INSERT, DEFAULT_TEAM_ID, sandbox_id)
-    read = []
+    read: list[UUID] = []
     while True:
         batch = await events.read(store.database, cursor, limit=3)
         read.extend(batch.sandbox_ids)

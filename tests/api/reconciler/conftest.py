@@ -27,3 +27,10 @@ async def running(database_url: str, host: tuple[Served, str]) -> AsyncIterator[
 async def served(host: tuple[Served, str]) -> Served:
     """The agent, to make it fail."""
     return host[0]
+
+
+@pytest_asyncio.fixture
+async def lonely_reconciled(database_url: str) -> AsyncIterator[Running]:
+    """One replica without any host, whose reconciler runs."""
+    async with services_running(database_url) as found:
+        yield found

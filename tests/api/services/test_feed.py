@@ -159,15 +159,14 @@ async def test_a_slow_reader_misses_versions_but_never_the_newest(running: Runni
     sandbox = await running.created()
     events = sandboxes(running)
     assert isinstance(await anext(events), Reset)
-    for _ in range(3):
-        await running.services.sandboxes.pause(running.principal, sandbox.id)
-        newest = await running.services.sandboxes.resume(running.principal, sandbox.id)
-    await running.services.health.ready()
+    for command in (running.services.sandboxes.pause, running.services.sandboxes.resume) * 3:
+        await command(running.principal, sandbox.id)
+    newest = await running.get(sandbox.id)
     feed = running.services.feed
-    await eventually(lambda: _has_read(feed, running, sandbox.id, newest.sandbox.version))
+    await eventually(lambda: _has_read(feed, running, sandbox.id, newest.version))
     event = await anext(events)
     assert isinstance(event, Changed)
-    assert event.sandbox.version == newest.sandbox.version
+    assert event.sandbox.version == newest.version
 
 
 def _has_read(feed: Feed, running: Running, sandbox_id: UUID, version: int) -> bool:
