@@ -92,9 +92,9 @@ class Floor:
             if isinstance(event, Exited) and event.exit_code != 0:
                 raise RuntimeError(f"{argv} exited with {event.exit_code}")
 
-    def dirty_megabytes(self, bare: Bare) -> float:
-        """How much of its RAM the guest has written, in 10^6 bytes."""
-        return dirty_bytes(bare.machine.pid, self._image.memory_bytes) / 1e6
+    def dirty_mebibytes(self, bare: Bare) -> float:
+        """How much of its RAM the guest has written, in MiB."""
+        return dirty_bytes(bare.machine.pid, self._image.memory_bytes) / (1 << 20)
 
     async def end(self, bare: Bare) -> None:
         """Ends a machine."""

@@ -31,7 +31,7 @@ class Idle:
     """What a sandbox costs that does nothing."""
 
     cpu_percent: float
-    pss_megabytes: float
+    pss_mebibytes: float
 
 
 class Product:
@@ -85,10 +85,10 @@ class Product:
         for sandbox_id in list(self._alive):
             await self.delete(sandbox_id)
 
-    def dirty_megabytes(self, sandbox_id: str) -> float:
-        """How much of its RAM the guest has written, in 10^6 bytes."""
+    def dirty_mebibytes(self, sandbox_id: str) -> float:
+        """How much of its RAM the guest has written, in MiB."""
         pid = qemu_pid(machine_processes(sandbox_id))
-        return dirty_bytes(pid, self._memory_bytes[sandbox_id]) / 1e6
+        return dirty_bytes(pid, self._memory_bytes[sandbox_id]) / (1 << 20)
 
     async def notice_of_death(self, sandbox_id: str) -> float:
         """Kills the sandbox's QEMU; milliseconds from its end to a subscriber's message that it does not run.
@@ -113,16 +113,16 @@ class Product:
         await asyncio.sleep(seconds)
         after, end = _usage(sandbox_id), time.perf_counter()
         await self.delete(sandbox_id)
-        return Idle((after.cpu_seconds - before.cpu_seconds) / (end - start) * 100, after.pss_bytes / 1e6)
+        return Idle((after.cpu_seconds - before.cpu_seconds) / (end - start) * 100, after.pss_bytes / (1 << 20))
 
     async def idle_together(self, count: int) -> list[float]:
-        """The memory of each of some idle sandboxes that are there at once, in 10^6 bytes."""
+        """The memory of each of some idle sandboxes that are there at once, in MiB."""
         sandbox_ids = [await self._idler() for _ in range(count)]
         await asyncio.sleep(SETTLE_SECONDS)
-        megabytes = [_usage(sandbox_id).pss_bytes / 1e6 for sandbox_id in sandbox_ids]
+        mebibytes = [_usage(sandbox_id).pss_bytes / (1 << 20) for sandbox_id in sandbox_ids]
         for sandbox_id in sandbox_ids:
             await self.delete(sandbox_id)
-        return megabytes
+        return mebibytes
 
     async def _idler(self) -> str:
         sandbox_id, _ = await self.create()

@@ -9,7 +9,7 @@ from benchmarks.figures import Figure
 from benchmarks.floor import Floor
 from benchmarks.product import Idle, Product, Timed
 
-DIRTY_MEGABYTES = 10.0
+DIRTY_MEBIBYTES = 10.0
 EXECS_PER_ROUND = 3
 
 CREATE_FACTOR, CREATE_EXTRA_MILLISECONDS = 1.5, 30.0
@@ -18,7 +18,7 @@ PAUSE_MILLISECONDS = 150.0
 RESUME_FACTOR = 1.5
 NOTICE_MILLISECONDS = 30.0
 IDLE_CPU_PERCENT = 1.0
-IDLE_PSS_MEGABYTES = 70.0
+IDLE_PSS_MEBIBYTES = 70.0
 
 
 @dataclass(slots=True)
@@ -48,9 +48,9 @@ async def floor_round(floor: Floor, name: str, samples: Samples) -> None:
         start = time.perf_counter()
         await floor.run(bare, "true")
         samples.floor["exec"].append(_milliseconds(start))
-    if (command := _dirtying(floor.dirty_megabytes(bare))) is not None:
+    if (command := _dirtying(floor.dirty_mebibytes(bare))) is not None:
         await floor.run(bare, *command)
-    samples.floor["dirty"].append(floor.dirty_megabytes(bare))
+    samples.floor["dirty"].append(floor.dirty_mebibytes(bare))
     start = time.perf_counter()
     paused = await floor.pause(name, bare)
     samples.floor["pause"].append(_milliseconds(start) - paused.sync_milliseconds)
@@ -68,9 +68,9 @@ async def product_round(product: Product, samples: Samples) -> None:
     await product.run(sandbox_id, "true")
     for _ in range(EXECS_PER_ROUND):
         samples.product["exec"].append(await product.run(sandbox_id, "true"))
-    if (command := _dirtying(product.dirty_megabytes(sandbox_id))) is not None:
+    if (command := _dirtying(product.dirty_mebibytes(sandbox_id))) is not None:
         await product.run(sandbox_id, *command)
-    samples.product["dirty"].append(product.dirty_megabytes(sandbox_id))
+    samples.product["dirty"].append(product.dirty_mebibytes(sandbox_id))
     samples.keep("pause", await product.pause(sandbox_id))
     samples.keep("resume", await product.resume(sandbox_id))
     samples.product["notice"].append(await product.notice_of_death(sandbox_id))
@@ -82,24 +82,24 @@ def figures(samples: Samples) -> list[Figure]:
     floor, product = samples.floor, samples.product
     create_goal = CREATE_FACTOR * median(floor["create"]) + CREATE_EXTRA_MILLISECONDS
     exec_goal = median(floor["exec"]) + EXEC_EXTRA_MILLISECONDS
-    pss_goal = IDLE_PSS_MEGABYTES
+    pss_goal = IDLE_PSS_MEBIBYTES
     resume_goal = RESUME_FACTOR * median(floor["resume"])
     return [
         Figure("floor: clone to first identity reply", "ms", floor["create"]),
         Figure("floor: exec of true, not the first", "ms", floor["exec"]),
-        Figure("floor: dirty memory at pause", "MB", floor["dirty"]),
+        Figure("floor: dirty memory at pause", "MiB", floor["dirty"]),
         Figure("floor: pause, without fsync", "ms", floor["pause"]),
         Figure("floor: fsync of what a pause wrote", "ms", floor["sync"]),
         Figure("floor: resume to first identity reply", "ms", floor["resume"]),
         Figure("createSandbox to RUNNING", "ms", product["create"], create_goal),
         Figure("exec of true, not the first", "ms", product["exec"], exec_goal),
-        Figure("dirty memory at pause", "MB", product["dirty"]),
+        Figure("dirty memory at pause", "MiB", product["dirty"]),
         Figure("pauseSandbox to PAUSED, fsync included", "ms", product["pause"], PAUSE_MILLISECONDS),
         Figure("resumeSandbox to RUNNING", "ms", product["resume"], resume_goal),
         Figure("end of QEMU to the subscriber's message", "ms", product["notice"], NOTICE_MILLISECONDS),
         Figure("CPU of an idle sandbox", "% of a core", [idle.cpu_percent for idle in samples.idle], IDLE_CPU_PERCENT),
-        Figure("memory of an idle sandbox alone (PSS)", "MB", [idle.pss_megabytes for idle in samples.idle], pss_goal),
-        Figure("memory of an idle sandbox among others (PSS)", "MB", samples.idle_together, pss_goal),
+        Figure("memory of an idle sandbox alone (PSS)", "MiB", [idle.pss_mebibytes for idle in samples.idle], pss_goal),
+        Figure("memory of an idle sandbox among others (PSS)", "MiB", samples.idle_together, pss_goal),
     ]
 
 
@@ -111,9 +111,9 @@ def stage_lines(samples: Samples) -> list[str]:
     ]
 
 
-def _dirtying(dirty_megabytes: float) -> tuple[str, ...] | None:
-    """A command for the guest that brings its dirty memory to about `DIRTY_MEGABYTES`; None if that is reached."""
-    missing_bytes = int((DIRTY_MEGABYTES - dirty_megabytes) * 1e6)
+def _dirtying(dirty_mebibytes: float) -> tuple[str, ...] | None:
+    """A command for the guest that brings its dirty memory to about `DIRTY_MEBIBYTES`; None if that is reached."""
+    missing_bytes = int((DIRTY_MEBIBYTES - dirty_mebibytes) * (1 << 20))
     if missing_bytes <= 0:
         return None
     return ("/bin/sh", "-c", f"head -c {missing_bytes} /dev/urandom > /dev/shm/dirty")

@@ -11,7 +11,7 @@ def _samples() -> Samples:
         samples.product[name].append(value)
     for name, value in {"create": 330, "pause": 90, "resume": 300}.items():
         samples.keep(name, Timed(value, {"spawn": value / 2, "guest": value / 4}))
-    samples.idle.append(Idle(cpu_percent=0.4, pss_megabytes=61))
+    samples.idle.append(Idle(cpu_percent=0.4, pss_mebibytes=61))
     samples.idle_together += [55.0, 54.0]
     return samples
 
