@@ -22,7 +22,14 @@ async def nestbox() -> AsyncIterator[Platform]:
         yield created
 
 
-COUNTER = 'python3 -u -c \'import time\nn = 0\nwhile True:\n  n += 1; open("/tmp/count", "w").write(str(n)); time.sleep(0.05)\''
+COUNTER = """python3 -u -c '
+import time
+number = 0
+while True:
+    number += 1
+    open("/tmp/count", "w").write(str(number))
+    time.sleep(0.05)
+'"""
 
 
 async def test_memory_survives_the_end_of_the_platform(nestbox: Platform) -> None:
