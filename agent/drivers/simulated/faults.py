@@ -76,8 +76,8 @@ class Faults:
 
         Raises: AgentError, the fault's.
         """
-        if latency := self._latency_seconds.get(point, 0.0):
-            await asyncio.sleep(latency)
+        # Even one that takes no time can be cancelled here.
+        await asyncio.sleep(self._latency_seconds.get(point, 0.0))
         faults = self._waiting.get(point)
         if not faults:
             return None
