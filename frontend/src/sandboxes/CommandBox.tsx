@@ -11,7 +11,7 @@ import type { Runs } from './useRuns';
 export function CommandBox({ sandbox, runs }: { sandbox: SandboxRow; runs: Runs }) {
   const [line, setLine] = useState('');
   const [back, setBack] = useState(0);
-  const log = useRef<HTMLOListElement>(null);
+  const log = useRef<HTMLDivElement>(null);
   const hint = useId();
   const done = runs.of(sandbox.id);
   const reason = reasonAgainst(sandbox, 'EXEC');
@@ -40,12 +40,14 @@ export function CommandBox({ sandbox, runs }: { sandbox: SandboxRow; runs: Runs 
 
   return (
     <section className="terminal" aria-label="Commands">
-      <ol className="terminal__log" ref={log} role="log" aria-label="Output" tabIndex={0}>
-        {done.length === 0 && <li className="terminal__empty">Output of your commands appears here.</li>}
-        {done.map((run) => (
-          <RunOutput key={run.id} run={run} />
-        ))}
-      </ol>
+      <div className="terminal__log" ref={log} role="log" aria-label="Output" tabIndex={0}>
+        {done.length === 0 && <p className="terminal__empty">Output of your commands appears here.</p>}
+        <ol>
+          {done.map((run) => (
+            <RunOutput key={run.id} run={run} />
+          ))}
+        </ol>
+      </div>
       <form className="terminal__form" onSubmit={submit}>
         <span className="terminal__prompt" aria-hidden="true">
           $
