@@ -45,7 +45,13 @@ class Batch:
 
 
 def insert_events(
-    *, kind: str, actor: str, source: str, operation_id: str = "NULL::uuid", cause: str = "s.cause"
+    *,
+    kind: str,
+    actor: str,
+    source: str,
+    operation_id: str = "NULL::uuid",
+    cause: str = "s.cause",
+    at: str = "s.updated_at",
 ) -> str:
     """The INSERT that logs a change of sandboxes, as a CTE of the statement that makes it.
 
@@ -53,7 +59,7 @@ def insert_events(
     `generation_before`; the other arguments are expressions over it. `kind` is one too.
     """
     return f"""INSERT INTO events (at, kind, team_id, sandbox_id, operation_id, actor, cause, before, after)
-    SELECT s.updated_at, {kind}, s.team_id, s.id, {operation_id}, {actor}, {cause},
+    SELECT {at}, {kind}, s.team_id, s.id, {operation_id}, {actor}, {cause},
         jsonb_build_object('state', s.state_before, 'goal', s.goal_before, 'generation', s.generation_before),
         jsonb_build_object('state', s.state, 'goal', s.goal, 'generation', s.generation, 'version', s.version,
             'sequence', s.sequence, 'detail', s.detail)

@@ -2,6 +2,7 @@
 # ruff: noqa: S608 - the statements are put together from constants; values are always parameters
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -28,12 +29,15 @@ _REACHABLE = f"""WITH host AS (
     UPDATE hosts SET reachable = $2 WHERE id = $1 AND reachable <> $2 RETURNING id
 ), moved AS (
     -- subscribers see another state, so the version grows, though nothing of the sandbox itself has changed
-    UPDATE sandboxes s SET version = s.version + 1, updated_at = $3 FROM host
+    UPDATE sandboxes s SET version = s.version + 1 FROM host
     WHERE s.host_id = host.id AND s.state <> 'deleted'
     RETURNING s.*, s.state AS state_before, s.goal AS goal_before, s.generation AS generation_before
 ), logged AS ({
     insert_events(
-        kind="CASE WHEN $2 THEN 'sandbox.reachable' ELSE 'sandbox.unreachable' END", actor="'system'", source="moved s"
+        kind="CASE WHEN $2 THEN 'sandbox.reachable' ELSE 'sandbox.unreachable' END",
+        actor="'system'",
+        source="moved s",
+        at="$3",
     )
 })
 SELECT count(*) FROM host"""
@@ -87,9 +91,9 @@ async def by_address(database: Database, address: str) -> UUID | None:
     return None if row is None else row["id"]
 
 
-async def count_reachable(database: Database) -> int:
-    """How many hosts answer."""
-    row = await database.row("SELECT count(*) FROM hosts WHERE reachable")
+async def count_reachable(database: Database, host_ids: Collection[UUID]) -> int:
+    """How many of these hosts answer."""
+    row = await database.row("SELECT count(*) FROM hosts WHERE reachable AND id = ANY($1::uuid[])", list(host_ids))
     return 0 if row is None else int(row[0])
 
 

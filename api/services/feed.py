@@ -20,8 +20,9 @@ from api.services.subscriber import Subscriber
 
 POLL_SECONDS = 1.0
 """The log is read at least this often: a lost wake-up costs no more."""
-WAITING_SECONDS = 0.01
-"""While lines wait for an older transaction to end, which sends no wake-up."""
+WAITING_SECONDS_MIN = 0.01
+"""While lines wait for an older transaction to end, which sends no wake-up; twice as long at each look."""
+WAITING_SECONDS_MAX = 0.25
 RETRY_SECONDS = 0.25
 """After the database did not answer."""
 HEARTBEAT_SECONDS = 15.0
@@ -49,6 +50,7 @@ class Feed:
         self._wanted = asyncio.Event()
         self._cursor: Cursor | None = None
         self._started = asyncio.Event()
+        self._waiting_seconds = WAITING_SECONDS_MIN
         self._subscribers: dict[UUID, set[Subscriber]] = {}
 
     def wake(self) -> None:
@@ -83,7 +85,12 @@ class Feed:
         self._cursor = batch.cursor
         if batch.full:
             return 0
-        return WAITING_SECONDS if batch.waiting else POLL_SECONDS
+        if not batch.waiting:
+            self._waiting_seconds = WAITING_SECONDS_MIN
+            return POLL_SECONDS
+        pause_seconds = self._waiting_seconds
+        self._waiting_seconds = min(2 * pause_seconds, WAITING_SECONDS_MAX)
+        return pause_seconds
 
     def _hand_out(self, changed: Iterable[Sandbox], cursor: Cursor) -> None:
         touched: set[Subscriber] = set()

@@ -203,9 +203,9 @@ class Sandboxes:
             field = "templateName"
         if template is None:
             return NotFound("There is no such template.", path=(field,))
-        if await hosts.count_reachable(self._database) == 0:
+        if await hosts.count_reachable(self._database, self._resources.hosts.host_ids) == 0:
             return Unavailable("No host answers at the moment; try again.", code="HOST_UNREACHABLE")
-        return Unavailable("No host can be reached from this server at the moment; try again.", code="HOST_UNREACHABLE")
+        return Unavailable("The hosts were changing just now; try again.", code="HOST_UNREACHABLE")
 
 
 def _sources(action: Action) -> frozenset[State]:

@@ -47,7 +47,7 @@ class Services:
         self.hosts = Hosts(database)
         self.exec = Exec(self.resources)
         self.files = Files(self.resources)
-        self.health = Health(database)
+        self.health = Health(self.resources)
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

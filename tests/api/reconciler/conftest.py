@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
+from api.reconciler import unplaced
 from tests.agent.serving import Served
 from tests.api.running import Running, host_running, services_running
 
@@ -30,7 +32,8 @@ async def served(host: tuple[Served, str]) -> Served:
 
 
 @pytest_asyncio.fixture
-async def lonely_reconciled(database_url: str) -> AsyncIterator[Running]:
-    """One replica without any host, whose reconciler runs."""
+async def lonely_reconciled(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    """One replica without any host, whose reconciler runs often."""
+    monkeypatch.setattr(unplaced, "PASS_SECONDS", 0.1)
     async with services_running(database_url) as found:
         yield found
