@@ -141,7 +141,8 @@ class LiveMachine(Protocol):
     """A machine that runs."""
 
     @property
-    def incarnation(self) -> UUID: ...
+    def incarnation(self) -> UUID:
+        """Which run of the sandbox this is."""
 
     @property
     def process(self) -> ProcessIdentity | None:
@@ -179,7 +180,8 @@ class Driver(Protocol):
     async def close(self) -> None:
         """Lets go of everything without ending a machine: they run on, to be adopted."""
 
-    async def facts(self) -> DriverFacts: ...
+    async def facts(self) -> DriverFacts:
+        """What it can do here, as found out by `open`."""
 
     async def prepare(self, template_name: str, vcpus: int, memory_mb: int) -> TemplateImage:
         """Makes sure that a memory image of this template and shape exists, booting the template if it must.
@@ -211,7 +213,10 @@ class Driver(Protocol):
         """Ends a machine at once and returns when it is gone. Its disk is kept."""
 
     async def adopt(self, spec: Spec, incarnation: UUID, process: ProcessIdentity) -> LiveMachine | None:
-        """Takes over a machine that an earlier agent started; None if it is gone. Never ends what is not provably ours."""
+        """Takes over a machine that an earlier agent started; None if it is gone.
+
+        Never ends what is not provably ours.
+        """
 
     async def remove(self, sandbox_id: UUID) -> None:
         """Removes every file of a sandbox that has no machine. May be repeated."""
