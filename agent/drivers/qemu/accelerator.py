@@ -36,17 +36,24 @@ class Verdict:
 
 async def choose(qemu: Path, qemu_version: str, data_dir: Path) -> Verdict:
     """The remembered verdict, or a new one: takes up to `DEADLINE_SECONDS` once per boot of the host."""
-    key = f"{boot_id()} {os.uname().release} {qemu_version} {os.geteuid()}"
-    file = data_dir / FILE
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        known = json.loads(file.read_bytes())
-        if known.pop("key") == key:
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
+        known = json.loads((data_dir / FILE).read_bytes())
+        if known.pop("key") == _key(qemu_version):
             return Verdict(**known)
     verdict = await probe(qemu)
-    unfinished = file.with_suffix(".new")
-    unfinished.write_text(json.dumps({"key": key, **asdict(verdict)}))
-    unfinished.rename(file)
+    remember(verdict, qemu_version, data_dir)
     return verdict
+
+
+def remember(verdict: Verdict, qemu_version: str, data_dir: Path) -> None:
+    """Until the host boots again or has another kernel or QEMU."""
+    unfinished = data_dir / f"{FILE}.new"
+    unfinished.write_text(json.dumps({"key": _key(qemu_version), **asdict(verdict)}))
+    unfinished.rename(data_dir / FILE)
+
+
+def _key(qemu_version: str) -> str:
+    return f"{boot_id()} {os.uname().release} {qemu_version} {os.geteuid()}"
 
 
 async def probe(qemu: Path) -> Verdict:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import shutil
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from agent.drivers.driver import (
     TemplateImage,
 )
 from agent.drivers.qemu import accelerator, prerequisites, records, saved, tsc
+from agent.drivers.qemu.accelerator import Verdict
 from agent.drivers.qemu.adoption import Adopter
 from agent.drivers.qemu.cgroups import find_groups
 from agent.drivers.qemu.clones import Cloner
@@ -140,8 +142,21 @@ class QemuDriver:
         async with self._preparing:
             if self._base is None:
                 self._base = await self._base_image()
-            recipe = self._recipe(self._base)
-            return self._store.get(recipe.content_id) or await host.maker.make(recipe)
+            try:
+                return await self._made(self._base)
+            except AgentError as error:
+                if host.verdict.accelerator == "tcg" or error.code is not Code.START_FAILED:
+                    raise
+                # The probe's guest is tiny; this one is the proof. Emulated, it runs on any host.
+                reason = f"KVM does not run the template here: {error.message}"
+                verdict = Verdict("tcg", reason)
+                accelerator.remember(verdict, host.qemu_version, self._settings.data_dir)
+                self._host = dataclasses.replace(host, verdict=verdict)
+                return await self._made(self._base)
+
+    async def _made(self, base: BaseImage) -> Image:
+        recipe = self._recipe(base)
+        return self._store.get(recipe.content_id) or await self._ready.maker.make(recipe)
 
     def _recipe(self, base: BaseImage) -> Recipe:
         host = self._ready

@@ -33,13 +33,13 @@ class Laboratory:
         self.data_dir.chmod(0o711)
         self.settings = QemuSettings(data_dir=self.data_dir, cache_dir=cache_dir)
 
-    async def _base_image(self) -> BaseImage:
+    async def base_image(self) -> BaseImage:
         return await base_image(self.settings.cache_dir, self.data_dir, lambda _: None)
 
     @contextlib.asynccontextmanager
     async def driver(self) -> AsyncIterator[QemuDriver]:
         """An open driver with its image; machines that it leaves behind are ended by pid."""
-        driver = QemuDriver(self.settings, self._base_image)
+        driver = QemuDriver(self.settings, self.base_image)
         await driver.open()
         try:
             await driver.prepare("base", 1, 512)
@@ -51,7 +51,7 @@ class Laboratory:
 
     def second(self, **settings: Any) -> QemuDriver:
         """Another driver on the same data, as after a restart of the agent; the caller opens and closes it."""
-        return QemuDriver(dataclasses.replace(self.settings, **settings), self._base_image)
+        return QemuDriver(dataclasses.replace(self.settings, **settings), self.base_image)
 
     def folder(self, spec: Spec) -> Path:
         """The files of a sandbox."""
