@@ -1,29 +1,18 @@
 """The guest program as it runs in a machine, but on this computer: same files, same flags, a socket for its port."""
 
-import asyncio
 import contextlib
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from agent.drivers.driver import Command, ExecEvent, Exited, Output
 from agent.images import initrd
 from agent.link.link import GuestLink
-
-DEADLINE_SECONDS = 20.0
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    """Returns as soon as it holds."""
-    until = time.monotonic() + DEADLINE_SECONDS
-    while not holds():
-        if time.monotonic() > until:
-            raise AssertionError("It did not come about.")
-        await asyncio.sleep(0.005)
+from tests.waiting import DEADLINE_SECONDS, eventually
 
 
 class RunningGuest:
@@ -96,6 +85,12 @@ def output(found: list[ExecEvent], stream: int = 1) -> bytes:
 def exited(found: list[ExecEvent]) -> Exited:
     assert isinstance(found[-1], Exited)
     return found[-1]
+
+
+async def pass_time(seconds: float) -> None:
+    """Where that nothing happens is what is tested."""
+    until = time.monotonic() + seconds
+    await eventually(lambda: time.monotonic() >= until)
 
 
 async def pieces(*data: bytes) -> AsyncIterator[bytes]:

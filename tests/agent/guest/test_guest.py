@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.guest import wire
 from agent.images import initrd
-from tests.agent.running_guest import RunningGuest, events, output
+from tests.agent.running_guest import RunningGuest, events, output, pass_time
 
 # at most one tick of the clock that CPU time is counted in (0.01 s)
 IDLE_CPU_SECONDS_MAX = 0.015
@@ -120,7 +120,7 @@ async def test_an_idle_guest_sleeps(guest: RunningGuest, host: Host) -> None:
     await host.opens()
     await host.is_answered()
     before = guest.cpu_seconds()
-    await asyncio.sleep(0.25)
+    await pass_time(0.25)
     assert guest.cpu_seconds() - before <= IDLE_CPU_SECONDS_MAX
     await host.is_answered()
 
@@ -131,7 +131,7 @@ async def test_a_guest_without_a_host_sleeps_and_wakes_up(guest: RunningGuest) -
         assert output(await events(link, "echo", "fine")) == b"fine\n"
         await link.close()
     before = guest.cpu_seconds()
-    await asyncio.sleep(0.25)
+    await pass_time(0.25)
     assert guest.cpu_seconds() - before <= IDLE_CPU_SECONDS_MAX
 
 

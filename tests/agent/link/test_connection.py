@@ -12,7 +12,8 @@ from agent.drivers.driver import Command, Output, Started
 from agent.errors import AgentError, Code
 from agent.guest import wire
 from agent.link.link import GuestLink, Identity
-from tests.agent.running_guest import RunningGuest, events, eventually, gone, output
+from tests.agent.running_guest import RunningGuest, events, gone, output
+from tests.waiting import eventually
 
 PUMP_BYTES = 4096  # as much as a guest's port gives at once
 
@@ -134,7 +135,7 @@ async def test_a_connection_can_be_replaced_in_the_middle_of_everything(cable: C
     await cable.unplug()
     for pid in pids:
         os.kill(pid, 9)
-        await eventually(lambda pid=pid: gone(pid))  # type: ignore[misc]
+        await eventually(lambda pid=pid: gone(pid))
 
 
 @pytest.mark.parametrize("missing", [1, 100, wire.PAYLOAD_BYTES_MAX])

@@ -9,7 +9,8 @@ import pytest
 from agent.errors import AgentError, Code
 from agent.guest import wire
 from agent.link.link import GuestLink
-from tests.agent.running_guest import RunningGuest, eventually, pieces
+from tests.agent.running_guest import RunningGuest, pieces
+from tests.waiting import eventually
 
 
 async def read(link: GuestLink, path: Path | str, **more: int) -> bytes:

@@ -10,7 +10,8 @@ from agent.errors import AgentError, Code
 from agent.guest import wire
 from agent.link.link import GuestLink
 from agent.link.process import GuestProcess
-from tests.agent.running_guest import RunningGuest, events, eventually, exited, gone, output
+from tests.agent.running_guest import RunningGuest, events, exited, gone, output, pass_time
+from tests.waiting import eventually
 
 
 async def test_a_command_starts_prints_and_exits(link: GuestLink) -> None:
@@ -92,7 +93,7 @@ async def test_all_that_a_command_printed_comes_before_its_exit_however_slowly_i
     async for event in process:
         if isinstance(event, Output):
             size, last = size + len(event.data), event.data
-            await asyncio.sleep(0.02)
+            await pass_time(0.02)
     assert size > 400_000
     os.kill(int(last.rsplit(b"\0", 1)[-1]), 9)
 
