@@ -35,9 +35,9 @@ export default defineConfig({
     chunkSizeWarningLimit: 1200, // GraphiQL with its editor, loaded by /explorer only
     rolldownOptions: {
       input: { index: here('./index.html'), explorer: here('./explorer.html') },
-      onwarn: (warning, warn) => {
+      onLog: (level, log, handle) => {
         // a note of one of GraphiQL's dependencies to its own compiler
-        if (warning.code !== 'MODULE_LEVEL_DIRECTIVE') warn(warning);
+        if (log.code !== 'MODULE_LEVEL_DIRECTIVE') handle(level, log);
       },
     },
   },

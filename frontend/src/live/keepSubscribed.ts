@@ -2,7 +2,7 @@ import type { Problem } from '../api/problem';
 
 /** First wait before a stream is started again; each failure in a row doubles it. */
 const FIRST_WAIT_MS = 250;
-const LONGEST_WAIT_MS = 15_000;
+const LONGEST_WAIT_MS = 5_000;
 
 export interface Stream {
   /** Starts one attempt. Calls `heard` at every event and `ended` once, when it is over for any reason; gives its stop. */
