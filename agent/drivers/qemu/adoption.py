@@ -46,7 +46,8 @@ class Adopter:
         """
         record = records.read(folder)
         if record is None or record.incarnation != str(incarnation) or identity not in (UNKNOWN, record.identity):
-            log.info("not_adopted", sandbox_id=str(spec.sandbox_id), reason="no record of that process")
+            strays = await asyncio.to_thread(records.end_strays, folder)
+            log.info("not_adopted", sandbox_id=str(spec.sandbox_id), reason="no record of it", strays_ended=strays)
             return None
         identity = record.identity
         if self._pause_is_complete(folder, incarnation):

@@ -215,6 +215,7 @@ class QemuDriver:
         if (machine := self._machines.get(sandbox_id)) is not None:
             await machine.end()
         await asyncio.to_thread(records.end_process, folder)
+        await asyncio.to_thread(records.end_strays, folder)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def leftovers(self) -> frozenset[UUID]:

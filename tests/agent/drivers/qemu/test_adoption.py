@@ -182,3 +182,19 @@ async def test_a_guest_that_stops_by_itself_is_noticed(driver: QemuDriver, line:
 async def _ignored(machine: QemuMachine, line: str) -> None:
     with contextlib.suppress(AgentError):
         await shell(machine, line)
+
+
+async def test_a_machine_without_a_record_is_ended_not_forgotten(driver: QemuDriver, laboratory: Laboratory) -> None:
+    spec = new_spec()
+    machine = await start(driver, spec)
+    pid = machine.process.pid
+    await driver.close()
+    (laboratory.folder(spec) / "process.json").unlink()
+    other = laboratory.second()
+    await other.open()
+    try:
+        assert await other.adopt(spec, machine.incarnation, ProcessIdentity(0, 0)) is None
+        assert gone(pid)
+        await other.remove(spec.sandbox_id)
+    finally:
+        await other.close()
