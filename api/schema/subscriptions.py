@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, assert_never, cast
+from typing import Annotated, assert_never
 
 import strawberry
 
@@ -69,7 +69,7 @@ class Subscription:
         context = info.context
         found_id = parse_id(Kind.SANDBOX, sandbox_id, path=("id",))
         source = context.services.feed.sandbox(context.principal, found_id)
-        async with aclosing(cast("AsyncGenerator[domain.FeedEvent, None]", source)) as events:
+        async with aclosing(source) as events:
             async for event in events:
                 yield await _converted(context, event)
 
@@ -87,7 +87,7 @@ class Subscription:
     ) -> AsyncGenerator[SandboxListEvent, None]:
         context = info.context
         source = context.services.feed.sandboxes(context.principal, sandbox_filter(criteria), after)
-        async with aclosing(cast("AsyncGenerator[domain.FeedEvent, None]", source)) as events:
+        async with aclosing(source) as events:
             async for event in events:
                 yield await _converted(context, event)
 
