@@ -9,6 +9,8 @@ from nestbox.errors import Problem
 from nestbox.setup.progress import SILENCE_SECONDS, Progress
 
 _LAST_LINES = 15
+# pip and npm comment on their configuration; that does not say how far they are.
+_WARNINGS = ("warning", "npm warn")
 
 
 class CommandFailed(Problem):
@@ -108,7 +110,8 @@ class _Heartbeat:
 
     def _beat(self) -> None:
         while not self._done.wait(SILENCE_SECONDS):
-            last = self._lines[-1].strip() if self._lines else "working"
+            telling = (line.strip() for line in reversed(self._lines) if not line.lower().startswith(_WARNINGS))
+            last = next(telling, "working")
             self._progress.say(self._step, f"… {last}")
 
     def __enter__(self) -> None:

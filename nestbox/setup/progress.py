@@ -4,7 +4,7 @@ import threading
 import time
 
 # A step that says nothing for this long gets a line of its own, so that nobody wonders whether it hangs.
-SILENCE_SECONDS = 8.0
+SILENCE_SECONDS = 15.0
 _LINE_WIDTH_MAX = 110
 
 
