@@ -1,7 +1,6 @@
 """A host with the simulated driver, served on loopback, and a real client of it."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,21 +18,13 @@ from agent.host import Host, open_host
 from agent.server import serve
 from proto.host.v1 import host_pb2 as pb
 from proto.host.v1.host_pb2_grpc import HostAgentStub
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from proto.host.v1.host_pb2_grpc import HostAgentAsyncStub  # only in the stubs' types
 
 TOKEN = "a-token-for-tests-only"
-DEADLINE_SECONDS = 20.0
 Item = TypeVar("Item")
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    """Returns as soon as it holds."""
-    until = time.monotonic() + DEADLINE_SECONDS
-    while not holds():
-        assert time.monotonic() < until, "it did not come about"
-        await asyncio.sleep(0.005)
 
 
 def new_sandbox() -> str:

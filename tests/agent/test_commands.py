@@ -14,7 +14,8 @@ from agent.errors import AgentError, Code
 from agent.keeper import COMMANDS_MAX
 from agent.machine import Cause
 from proto.host.v1 import host_pb2 as pb
-from tests.agent.serving import Served, cause_of, creation, eventually, new_sandbox, refused, serving, state_of, uuid_of
+from tests.agent.serving import Served, cause_of, creation, new_sandbox, refused, serving, state_of, uuid_of
+from tests.waiting import eventually
 
 
 @pytest_asyncio.fixture

@@ -14,7 +14,8 @@ from agent.errors import Code
 from agent.machine import Cause
 from agent.server import MESSAGE_BYTES_MAX
 from proto.host.v1 import host_pb2 as pb
-from tests.agent.serving import Served, connected, eventually, iter_of, new_sandbox, refused, serving, uuid_of
+from tests.agent.serving import Served, connected, iter_of, new_sandbox, refused, serving, uuid_of
+from tests.waiting import eventually
 
 
 @pytest_asyncio.fixture

@@ -15,19 +15,8 @@ import pytest
 from agent.drivers.simulated import Hang, SimulatedDriver
 from agent.errors import Code
 from proto.host.v1 import host_pb2 as pb
-from tests.agent.serving import (
-    DEADLINE_SECONDS,
-    Client,
-    cause_of,
-    connected,
-    creation,
-    eventually,
-    new_sandbox,
-    refused,
-    serving,
-    state_of,
-    uuid_of,
-)
+from tests.agent.serving import Client, cause_of, connected, creation, new_sandbox, refused, serving, state_of, uuid_of
+from tests.waiting import DEADLINE_SECONDS, eventually
 
 
 @dataclass

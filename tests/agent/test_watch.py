@@ -12,8 +12,9 @@ from agent.errors import Code
 from agent.inventory import WATCH_QUEUE_MAX
 from agent.machine import Cause
 from proto.host.v1 import host_pb2 as pb
-from tests.agent.serving import Served, cause_of, eventually, new_sandbox, refused, serving, state_of, uuid_of
+from tests.agent.serving import Served, cause_of, new_sandbox, refused, serving, state_of, uuid_of
 from tests.agent.test_ledger import a_machine
+from tests.waiting import eventually
 
 DEATH_SEEN_SECONDS = 0.1
 
