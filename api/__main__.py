@@ -7,6 +7,7 @@ import sys
 
 import structlog
 import uvicorn
+from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from api.app import build_app
@@ -97,17 +98,23 @@ def main() -> None:
     if arguments.command == "export-schema":
         sys.stdout.write(print_sdl(build_schema()))
         return
-    settings = Settings()
-    configure_logs(settings.log_level)
     try:
+        settings = Settings()
+        configure_logs(settings.log_level)
         if arguments.command == "migrate":
             asyncio.run(migrate(settings.database_url.get_secret_value()))
         elif arguments.command == "create-key":
             sys.stdout.write(asyncio.run(create_key(settings, arguments.name, admin=arguments.admin)) + "\n")
         else:
             serve(settings)
+    except ValidationError as error:
+        # not the error's own text: it repeats what was given, passwords too
+        reasons = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
+        sys.exit(f"api: wrong settings: {'; '.join(reasons)}")
     except NestboxError as error:
-        sys.exit(f"{error.message} {error.detail}".strip())
+        sys.exit(f"api: {error.message} {error.detail}".strip())
+    except OSError as error:
+        sys.exit(f"api: {error}")
 
 
 if __name__ == "__main__":

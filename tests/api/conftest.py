@@ -14,9 +14,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import urlopen
 
 import asyncpg
+import httpx
 import pytest
 import pytest_asyncio
 import uvicorn
@@ -121,14 +121,14 @@ def platform(
 
 
 @contextlib.contextmanager
-def serving(settings: Settings) -> Iterator[uvicorn.Server]:
-    """The server in a thread, ready to answer, and ended afterwards."""
+def serving(settings: Settings, *, until_status: int = 200) -> Iterator[uvicorn.Server]:
+    """The server in a thread, once `/readyz` answers with this status, and ended afterwards."""
     server = uvicorn.Server(server_config(build_app(settings), settings))
     with listen(settings.api_host, settings.api_port) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), name="server")
         thread.start()
         try:
-            wait_until(lambda: not thread.is_alive() or _is_ready(settings.api_port), "Readiness")
+            wait_until(lambda: not thread.is_alive() or _readiness(settings.api_port) == until_status, "Readiness")
             assert thread.is_alive(), "the server could not start"
             yield server
         finally:
@@ -136,10 +136,10 @@ def serving(settings: Settings) -> Iterator[uvicorn.Server]:
             thread.join(START_SECONDS_MAX)
 
 
-def _is_ready(port: int) -> bool:
-    with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as response:
-        return bool(response.status == 200)
-    return False
+def _readiness(port: int) -> int:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5, trust_env=False).status_code
+    return 0
 
 
 NewKey = Callable[..., Awaitable[str]]

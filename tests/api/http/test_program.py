@@ -1,0 +1,97 @@
+"""`python -m api` from start to end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+from pydantic import SecretStr
+
+from api.settings import Settings
+from tests.api.client import Client
+from tests.api.conftest import Agent, NewKey, Platform, free_port, serving
+
+ROOT = Path(__file__).parents[3]
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "api", *arguments],
+        env=os.environ | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_export_schema_prints_what_is_committed() -> None:
+    assert _run("export-schema").stdout == (ROOT / "schema.graphql").read_text()
+
+
+async def test_create_key_prints_a_key_that_opens_the_api(platform: Platform) -> None:
+    found = _run("create-key", "--name", "made by hand", "--admin", DATABASE_URL=platform.database_url)
+
+    assert found.returncode == 0, found.stderr
+    async with Client(platform.url, found.stdout.strip()) as client:
+        viewer = await client.ask("{ viewer { keyName isPlatformAdmin } }")
+    assert viewer == {"keyName": "made by hand", "isPlatformAdmin": True}
+
+
+def test_without_a_database_it_says_so_and_ends() -> None:
+    found = _run("create-key", "--name", "x", DATABASE_URL=f"postgresql://127.0.0.1:{free_port()}/none")
+
+    assert found.returncode == 1
+    assert found.stderr.strip()
+    assert "Traceback" not in found.stderr
+
+
+def test_wrong_settings_are_named_without_their_values(platform: Platform) -> None:
+    url = "postgresql://user:hunter2@127.0.0.1/none"
+    for variable, value in (("NESTBOX_API_PORT", "x"), ("NESTBOX_AGENT_TOKEN_FILE", "/missing")):
+        found = _run(**{"DATABASE_URL": url, variable: value})
+        assert found.returncode == 1
+        assert found.stderr.startswith("api: ")
+        assert "Traceback" not in found.stderr
+        assert "hunter2" not in found.stderr
+    taken = _run(DATABASE_URL=platform.database_url, NESTBOX_API_PORT=str(platform.port))
+    assert (taken.returncode, "in use" in taken.stderr) == (1, True)
+
+
+async def test_sockets_are_told_when_the_server_ends(
+    platform: Platform, simulated_agent: Agent, new_key: NewKey
+) -> None:
+    port = free_port()
+    settings = Settings(
+        api_port=port,
+        DATABASE_URL=SecretStr(platform.database_url),
+        hosts=(simulated_agent.address,),
+        agent_token_file=simulated_agent.token_file,
+        dashboard_dir=platform.dashboard_dir,
+    )
+    with serving(settings) as server:
+        client = Client(f"http://127.0.0.1:{port}", await new_key())
+        async with client, client.socket() as socket:
+            await socket.subscribe("subscription { sandboxes { __typename } }")
+            assert (await socket.receive())["type"] == "next"
+            server.should_exit = True
+            assert (await socket.closed())[0] == 1012
+
+
+async def test_without_a_host_it_lives_but_is_not_ready(platform: Platform) -> None:
+    port = free_port()
+    settings = Settings(
+        api_port=port,
+        DATABASE_URL=SecretStr(platform.database_url.rpartition("/")[0] + "/postgres"),
+        dashboard_dir=platform.dashboard_dir,
+        hosts=(),
+    )
+    with serving(settings, until_status=503):
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            assert (await http.get("/healthz")).status_code == 200
+            ready = await http.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["status"] == "not ready"
+    assert any(not check["ok"] for check in ready.json()["checks"])
