@@ -83,6 +83,8 @@ class Commands:
             machine = await _call(client, operation.kind, sandbox, operation.generation, environment)
             if not self._outcomes.is_settled(operation.id):
                 await self._reports.apply(sandbox.host_id, machine)
+                # the same report may have come first by the other way, and its writer not have told yet
+                await self._outcomes.look_up(Outcome(sandbox, operation))
         except Refused as refused:
             log.warning("host refused", code=refused.error.code, detail=refused.error.detail)
             await self._revert(accepted, refused.error)

@@ -85,8 +85,9 @@ class Feed:
         self._cursor = batch.cursor
         if batch.full:
             return 0
-        if not batch.waiting:
+        if batch.sandbox_ids or not batch.waiting:
             self._waiting_seconds = WAITING_SECONDS_MIN
+        if not batch.waiting:
             return POLL_SECONDS
         pause_seconds = self._waiting_seconds
         self._waiting_seconds = min(2 * pause_seconds, WAITING_SECONDS_MAX)

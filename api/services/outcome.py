@@ -42,6 +42,14 @@ class Outcomes:
         if future is not None and not future.done():
             future.set_result(outcome)
 
+    async def look_up(self, begun: Outcome) -> None:
+        """Settles an expected operation that has ended in the database, though nobody has told. Raises: Unavailable."""
+        if self.is_settled(begun.operation.id):
+            return
+        current = await self._read(begun)
+        if current.operation.state in FINISHED:
+            self.settle(current)
+
     def is_settled(self, operation_id: UUID) -> bool:
         """Whether an expected operation's end is known."""
         future = self._expected.get(operation_id)

@@ -312,3 +312,19 @@ async def test_a_crash_is_seen_at_once_with_its_cause(running: Running, served: 
     stopped = await running.comes_to(sandbox.id, State.STOPPED)
     assert (stopped.cause, stopped.detail, stopped.goal) == (Cause.KILLED, "Somebody killed it.", Goal.RUNNING)
     await eventually(lambda: not running.services.commands.under_way)
+
+
+async def test_opposite_commands_at_once_leave_a_consistent_sandbox(running: Running) -> None:
+    sandbox = await running.created()
+    commands = running.services.sandboxes
+    await asyncio.gather(
+        *(
+            command(running.principal, sandbox.id)
+            for command in (commands.pause, commands.resume, commands.delete, commands.pause, commands.delete)
+        ),
+        return_exceptions=True,
+    )
+    deleted = await running.comes_to(sandbox.id, State.DELETED)
+    assert deleted.goal is Goal.GONE
+    unfinished = "SELECT count(*) FROM operations WHERE state = 'running'"
+    assert await running.database.fetchval(unfinished) == 0
