@@ -20,10 +20,6 @@ from agent.errors import AgentError, Code
 from agent.machine import HOLDS_MACHINE, Cause, CommandKind, Machine, State
 from agent.record import Changes, Record, answer_is, process_is
 
-PROCESS_UNKNOWN = ProcessIdentity(pid=0, start_ticks=0)
-"""Given to `Driver.adopt` where the agent was killed before it could note the process. No process is this one: a
-driver must find the machine by its incarnation, in files of its own, or say that it is gone."""
-
 UNFINISHED = HOLDS_MACHINE | {State.DELETING}
 """States in which a machine may run, or something is half done."""
 
@@ -93,7 +89,7 @@ async def resolve(record: Record, driver: Driver, *, host_restarted: bool) -> Li
 async def _adopt(driver: Driver, machine: Machine) -> LiveMachine | None:
     if machine.incarnation is None:
         return None
-    process = ProcessIdentity(machine.pid, machine.start_ticks) if machine.pid else PROCESS_UNKNOWN
+    process = ProcessIdentity(machine.pid, machine.start_ticks) if machine.pid else None
     return await driver.adopt(machine.spec, machine.incarnation, process)
 
 

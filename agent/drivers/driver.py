@@ -207,19 +207,24 @@ class Driver(Protocol):
         was saved is as it was. Raises: AgentError IMAGE_MISMATCH, START_FAILED."""
 
     async def is_paused(self, sandbox_id: UUID) -> bool:
-        """Whether a complete pause of this sandbox is there: how a restarted agent learns how far a pause came."""
+        """Whether a complete pause of this sandbox is there: how a restarted agent learns how far a pause came. What
+        was saved counts no longer once a machine has gone on from it."""
 
     async def kill(self, machine: LiveMachine) -> None:
         """Ends a machine at once and returns when it is gone. Its disk is kept."""
 
-    async def adopt(self, spec: Spec, incarnation: UUID, process: ProcessIdentity) -> LiveMachine | None:
-        """Takes over a machine that an earlier agent started; None if it is gone.
+    async def adopt(self, spec: Spec, incarnation: UUID, process: ProcessIdentity | None) -> LiveMachine | None:
+        """Takes over a machine that an earlier agent started; None if it is gone. Never ends what is not provably ours.
 
-        Never ends what is not provably ours.
+        `process` is None when that agent was killed before it could note the process (in the middle of a start or a
+        resume): the driver then looks for this incarnation in its own files. A machine found in the middle of a pause
+        is let run on, and what was saved of it is discarded; one found in the middle of a resume gets its identity
+        again.
         """
 
     async def remove(self, sandbox_id: UUID) -> None:
-        """Removes every file of a sandbox that has no machine. May be repeated."""
+        """Removes every file of a sandbox that has no machine, and ends what is left of a start that was cut off, if
+        it is provably of this sandbox. May be repeated."""
 
     async def leftovers(self) -> frozenset[UUID]:
         """Sandboxes of which files are there, whatever state they are in."""

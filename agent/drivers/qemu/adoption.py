@@ -25,7 +25,6 @@ from agent.errors import AgentError, Code
 from agent.machine import Spec
 
 CONNECT_SECONDS = 5.0
-UNKNOWN = ProcessIdentity(0, 0)  # the ledger did not come to note the process; the folder's record did
 LOADING = frozenset({"inmigrate", "prelaunch", "postmigrate"})  # the guest has not run
 log = structlog.get_logger()
 
@@ -39,13 +38,17 @@ class Adopter:
     uids: UserIds
     guest_timeout_seconds: float
 
-    async def adopt(self, spec: Spec, folder: Path, incarnation: UUID, identity: ProcessIdentity) -> QemuMachine | None:
-        """The machine, running; None if there is none: it ended, its pause was complete, or its guest never ran.
+    async def adopt(
+        self, spec: Spec, folder: Path, incarnation: UUID, noted: ProcessIdentity | None
+    ) -> QemuMachine | None:
+        """`noted` is what the ledger says of its process; the folder's record is what counts, if it does not differ.
+
+        The machine, running; None if there is none: it ended, its pause was complete, or its guest never ran.
 
         Raises: AgentError MACHINE_GONE if it runs but cannot be controlled; it is left alone then.
         """
         record = records.read(folder)
-        if record is None or record.incarnation != str(incarnation) or identity not in (UNKNOWN, record.identity):
+        if record is None or record.incarnation != str(incarnation) or noted not in (None, record.identity):
             strays = await asyncio.to_thread(records.end_strays, folder)
             log.info("not_adopted", sandbox_id=str(spec.sandbox_id), reason="no record of it", strays_ended=strays)
             return None

@@ -204,7 +204,7 @@ class QemuDriver:
         """See `Driver.kill`."""
         await settled(self._tasks.start(_ours(machine).end(), "kill"))
 
-    async def adopt(self, spec: Spec, incarnation: UUID, process: ProcessIdentity) -> LiveMachine | None:
+    async def adopt(self, spec: Spec, incarnation: UUID, process: ProcessIdentity | None) -> LiveMachine | None:
         """See `Driver.adopt`."""
         machine = await self._ready.adopter.adopt(spec, self._folder(spec.sandbox_id), incarnation, process)
         return None if machine is None else self._watched(spec, machine)

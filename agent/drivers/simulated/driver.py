@@ -127,7 +127,7 @@ class SimulatedDriver:
         self._machines.pop(mine.spec.sandbox_id, None)
         self._set_state(mine.spec.sandbox_id, "stopped")
 
-    async def adopt(self, spec: Spec, incarnation: UUID, process: ProcessIdentity) -> LiveMachine | None:
+    async def adopt(self, spec: Spec, incarnation: UUID, process: ProcessIdentity | None) -> LiveMachine | None:
         """Takes over by incarnation; there is no process to compare."""
         del process
         await self.faults.strike("adopt")

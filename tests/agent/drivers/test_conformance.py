@@ -12,7 +12,6 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from agent.adoption import PROCESS_UNKNOWN
 from agent.drivers.driver import Command, Driver, Exited, LiveMachine, ProcessIdentity, Started
 from agent.drivers.simulated import SimulatedDriver
 from agent.errors import AgentError, Code
@@ -352,7 +351,7 @@ async def test_a_restarted_agent_takes_over_what_runs(bench: Bench) -> None:
 
     async def adopt(spec: Spec, process: ProcessIdentity | None) -> LiveMachine | None:
         incarnation = machines[spec.sandbox_id].incarnation
-        return await bench.driver.adopt(spec, incarnation, process or PROCESS_UNKNOWN)
+        return await bench.driver.adopt(spec, incarnation, process)
 
     first = await adopt(noted, machines[noted.sandbox_id].process)
     # The agent was killed before it could note the process: the driver finds it by its incarnation.
@@ -364,7 +363,7 @@ async def test_a_restarted_agent_takes_over_what_runs(bench: Bench) -> None:
     assert (await run(second, "echo", "here")).stdout == b"here\n"
     assert await adopt(gone, machines[gone.sandbox_id].process) is None
     assert await adopt(paused, machines[paused.sandbox_id].process) is None
-    assert await bench.driver.adopt(noted, uuid4(), PROCESS_UNKNOWN) is None
+    assert await bench.driver.adopt(noted, uuid4(), None) is None
     assert await bench.driver.is_paused(paused.sandbox_id)
     await bench.driver.pause(noted, first, no_stages)
     await bench.driver.resume(noted, uuid4(), no_stages)

@@ -62,7 +62,7 @@ async def test_the_end_of_an_adopted_machine_is_noticed(driver: QemuDriver, labo
     other = laboratory.second()
     await other.open()
     try:
-        adopted = await other.adopt(spec, machine.incarnation, ProcessIdentity(0, 0))  # the ledger had no time
+        adopted = await other.adopt(spec, machine.incarnation, None)  # the ledger had no time
         assert adopted is not None
         os.kill(machine.process.pid, signal.SIGKILL)
         async with asyncio.timeout(NOTICED_SECONDS):
@@ -193,7 +193,7 @@ async def test_a_machine_without_a_record_is_ended_not_forgotten(driver: QemuDri
     other = laboratory.second()
     await other.open()
     try:
-        assert await other.adopt(spec, machine.incarnation, ProcessIdentity(0, 0)) is None
+        assert await other.adopt(spec, machine.incarnation, None) is None
         assert gone(pid)
         await other.remove(spec.sandbox_id)
     finally:
