@@ -1,14 +1,13 @@
 """The calls that go into a guest: commands and files, streamed."""
-# ruff: noqa: N802 - the names are those of host.proto
+# ruff: noqa: N802, ARG002 - names and signatures are those of host.proto
 
 import asyncio
 from collections.abc import AsyncIterator
 
-import grpc.aio
-
 from agent import checks, convert
 from agent.answers import Context, answered
 from agent.drivers.driver import Process
+from agent.errors import AgentError, Code
 from agent.host import Host
 from proto.host.v1 import host_pb2 as pb
 
@@ -47,7 +46,7 @@ class GuestCalls:
             raise checks.invalid("The first message must be `start`.")
         path, mode = checks.path(first.start.path), convert.file_mode(first.start.mode)
         with self._host.use(convert.sandbox_id(first.start.sandbox_id)) as machine:
-            size_bytes = await machine.write_file(path, mode, _content(requests, context))
+            size_bytes = await machine.write_file(path, mode, _content(requests))
         return pb.WriteFileResponse(size_bytes=size_bytes)
 
     @answered
@@ -75,17 +74,17 @@ async def _feed(process: Process, requests: AsyncIterator[pb.ExecRequest]) -> No
                 raise checks.invalid("After `start` only input follows.")
 
 
-async def _content(requests: AsyncIterator[pb.WriteFileRequest], context: Context) -> AsyncIterator[bytes]:
+async def _content(requests: AsyncIterator[pb.WriteFileRequest]) -> AsyncIterator[bytes]:
+    """Ends only when the caller has said that this was all: gRPC shows a caller that was cut off as a mere end."""
     async for request in requests:
-        if request.WhichOneof("request") != "content":
-            raise checks.invalid("After `start` only content follows.")
-        yield checks.chunk(request.content)
-    # gRPC shows the same end for a caller that was cut off, and cancels this call only later. But a stream that is
-    # closed takes nothing any more: when the head of the answer could be sent, the end that was read was meant.
-    try:
-        await context.send_initial_metadata(())
-    except grpc.aio.BaseError as error:
-        raise checks.invalid("The upload was cut off.") from error
+        match request.WhichOneof("request"):
+            case "content":
+                yield checks.chunk(request.content)
+            case "complete" if request.complete:
+                return
+            case _:
+                raise checks.invalid("After `start` only content follows, then `complete`.")
+    raise AgentError(Code.CUT_OFF, "The upload ended before its end: nothing was written.")
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:

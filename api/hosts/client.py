@@ -192,6 +192,7 @@ class HostClient:
             async for chunk in content:
                 for position in range(0, len(chunk), CHUNK_BYTES):
                     await call.write(pb.WriteFileRequest(content=chunk[position : position + CHUNK_BYTES]))
+            await call.write(pb.WriteFileRequest(complete=True))
             await call.done_writing()
             response = await call
             complete = True

@@ -40,7 +40,7 @@ _BY_CODE: dict[str, type[NestboxError]] = {
     "PERMISSION_DENIED": Forbidden,
     "GUEST_DISK_FULL": NoCapacity,
 }
-"""Every code of the agent that is meant for a user; `UNAUTHENTICATED` and `INTERNAL` are not."""
+"""Every code of the agent that is meant for a user; `UNAUTHENTICATED`, `CUT_OFF` and `INTERNAL` are not."""
 
 _UNCERTAIN = frozenset({"STALE_GENERATION", "MACHINE_GONE", "GUEST_UNRESPONSIVE", "INTERNAL"})
 """Answers after which the machine may be in any state: its next report says in which."""

@@ -84,6 +84,7 @@ class Client:
     async def write(self, sandbox_id: str, path: str, *chunks: bytes, mode: int = 0) -> int:
         start = pb.WriteFileStart(sandbox_id=sandbox_id, path=path, mode=mode)
         requests = [pb.WriteFileRequest(start=start), *(pb.WriteFileRequest(content=chunk) for chunk in chunks)]
+        requests.append(pb.WriteFileRequest(complete=True))
         return (await self.stub.WriteFile(iter_of(requests), metadata=self.metadata)).size_bytes
 
     async def read(self, sandbox_id: str, path: str, offset_bytes: int = 0, limit_bytes: int = 0) -> bytes:

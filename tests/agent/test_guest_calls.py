@@ -184,6 +184,18 @@ async def test_a_piece_of_a_file_that_is_too_large(agent: Served, sandbox: str) 
         await agent.read(sandbox, "/root/file")
 
 
+async def test_an_upload_that_does_not_say_that_it_is_complete_is_not_written(agent: Served, sandbox: str) -> None:
+    start, half = _write_start(sandbox, "/root/file"), pb.WriteFileRequest(content=b"half of it")
+    for requests in ([start], [start, half]):
+        with refused(Code.CUT_OFF):
+            await agent.stub.WriteFile(iter_of(requests), metadata=agent.metadata)
+    for wrong in (start, pb.WriteFileRequest(), pb.WriteFileRequest(complete=False)):
+        with refused(Code.INVALID):
+            await agent.stub.WriteFile(iter_of([start, half, wrong]), metadata=agent.metadata)
+    with refused(Code.NO_SUCH_FILE):
+        await agent.read(sandbox, "/root/file")
+
+
 async def test_an_upload_that_is_cut_off_leaves_what_was_there(agent: Served, sandbox: str) -> None:
     await agent.write(sandbox, "/root/file", b"before")
     keeper = agent.host._keepers[uuid_of(sandbox)]

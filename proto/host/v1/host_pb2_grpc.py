@@ -172,7 +172,8 @@ class HostAgentServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WriteFile(self, request_iterator, context):
-        """Writes a file. The first request is `start`, then its content. It appears under its name only when complete.
+        """Writes a file. The first request is `start`, then its content, then `complete`. It appears under its name
+        only when complete.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,7 +67,9 @@ class HostAgentStub:
     Exec: _grpc.StreamStreamMultiCallable[_host_pb2.ExecRequest, _host_pb2.ExecResponse]
     """Runs a command. The first request is `start`, then input follows. Cancelling the call kills the command."""
     WriteFile: _grpc.StreamUnaryMultiCallable[_host_pb2.WriteFileRequest, _host_pb2.WriteFileResponse]
-    """Writes a file. The first request is `start`, then its content. It appears under its name only when complete."""
+    """Writes a file. The first request is `start`, then its content, then `complete`. It appears under its name
+    only when complete.
+    """
     ReadFile: _grpc.UnaryStreamMultiCallable[_host_pb2.ReadFileRequest, _host_pb2.ReadFileResponse]
     """Reads a file. The first response is `info`, then its content."""
 
@@ -99,7 +101,9 @@ class HostAgentAsyncStub(HostAgentStub):
     Exec: _aio.StreamStreamMultiCallable[_host_pb2.ExecRequest, _host_pb2.ExecResponse]  # type: ignore[assignment]
     """Runs a command. The first request is `start`, then input follows. Cancelling the call kills the command."""
     WriteFile: _aio.StreamUnaryMultiCallable[_host_pb2.WriteFileRequest, _host_pb2.WriteFileResponse]  # type: ignore[assignment]
-    """Writes a file. The first request is `start`, then its content. It appears under its name only when complete."""
+    """Writes a file. The first request is `start`, then its content, then `complete`. It appears under its name
+    only when complete.
+    """
     ReadFile: _aio.UnaryStreamMultiCallable[_host_pb2.ReadFileRequest, _host_pb2.ReadFileResponse]  # type: ignore[assignment]
     """Reads a file. The first response is `info`, then its content."""
 
@@ -194,7 +198,9 @@ class HostAgentServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_host_pb2.WriteFileRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_host_pb2.WriteFileResponse, _abc.Awaitable[_host_pb2.WriteFileResponse]]:
-        """Writes a file. The first request is `start`, then its content. It appears under its name only when complete."""
+        """Writes a file. The first request is `start`, then its content, then `complete`. It appears under its name
+        only when complete.
+        """
 
     @_abc_1.abstractmethod
     def ReadFile(

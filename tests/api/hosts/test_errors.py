@@ -11,7 +11,7 @@ from api.hosts.errors import CODE_KEY, OutcomeUnknown, Refused, host_call_error
 from api.ids import new_id
 from tests.agent.serving import Served
 
-_PRIVATE = {Code.UNAUTHENTICATED, Code.INTERNAL}
+_PRIVATE = {Code.CUT_OFF, Code.UNAUTHENTICATED, Code.INTERNAL}
 
 
 def _error(status: grpc.StatusCode, code: str = "") -> AioRpcError:
