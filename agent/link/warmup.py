@@ -7,15 +7,17 @@ from agent.drivers.driver import Command
 from agent.errors import AgentError
 from agent.link.link import GuestLink, Identity
 
-ROUNDS = 12  # Python 3.11 specialises code that ran eight times, and what it made of it lies in the guest's memory
+ROUNDS = 12
+"""Of each kind of request. Python 3.11 specialises code that ran eight times, and what it made of it lies in the
+guest's memory."""
 _FILE = "/tmp/.nestbox-warm-up"  # noqa: S108 (in the guest, where /tmp is memory)
-# programs whose pages are to lie in memory, and the modules that most programs import
-_PROGRAMS = (
+PROGRAMS = (
     ("sh", "-c", "cat /proc/uptime | head -n 1; ls -la / > /dev/null"),
     ("bash", "-c", "echo $HOME"),
     ("python3", "-c", "import json, os, re, subprocess, sys, threading, time, urllib.request"),
     ("rm", "-f", _FILE),
 )
+"""Programs whose pages are to lie in memory, and the modules that most programs import."""
 
 
 async def warm_up(link: GuestLink) -> None:
@@ -30,7 +32,7 @@ async def warm_up(link: GuestLink) -> None:
         async for _piece in reader.content:
             pass
         await link.ping()
-    for program in _PROGRAMS:
+    for program in PROGRAMS:
         await _run(link, program)
 
 

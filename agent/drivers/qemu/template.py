@@ -7,7 +7,6 @@ from pathlib import Path
 
 import structlog
 
-from agent.drivers.driver import Command, Exited
 from agent.drivers.qemu import arguments, disks, manifests, ram, sockets
 from agent.drivers.qemu.arguments import Boot, Disk
 from agent.drivers.qemu.cgroups import Limits
@@ -18,6 +17,7 @@ from agent.drivers.qemu.manifests import ImageManifest
 from agent.drivers.qemu.monitor import MonitorError
 from agent.errors import AgentError, Code
 from agent.images import BaseImage
+from agent.link import warmup
 from agent.link.link import GuestLink
 
 log = structlog.get_logger()
@@ -58,6 +58,7 @@ class Recipe:
                 "format": manifests.FORMAT,
                 "template": self.template_name,
                 "base": self.base.content_id,
+                "warm_up": (warmup.ROUNDS, warmup.PROGRAMS),
                 "arguments": self.arguments,
                 "kernel_arguments": self.kernel_arguments,
                 "accelerator": self.accelerator,
@@ -137,10 +138,7 @@ class TemplateMaker:
             async with asyncio.timeout(self.boot_timeout_seconds):
                 link = await GuestLink.open(connection, deadline_seconds=self.boot_timeout_seconds)
                 try:
-                    process = await link.exec(Command(("python3", "-c", "pass")))
-                    async for event in process:
-                        if isinstance(event, Exited) and event.exit_code != 0:
-                            log.warning("template_warm_up_failed", exit_code=event.exit_code)
+                    await warmup.warm_up(link)
                     await link.quiesce()
                 finally:
                     await link.close()
