@@ -92,10 +92,11 @@ class QemuProcess:
             return None
 
     def words(self) -> str:
-        """What QEMU said on its standard error."""
+        """What QEMU said on its standard error, but for its warnings: every healthy machine has some."""
         if self._stderr_fd is None:
             return ""
-        return os.pread(self._stderr_fd, STDERR_BYTES, 0).rstrip(b"\0").decode("utf-8", "replace").strip()
+        said = os.pread(self._stderr_fd, STDERR_BYTES, 0).rstrip(b"\0").decode("utf-8", "replace")
+        return "\n".join(line for line in said.splitlines() if ": warning: " not in line).strip()
 
     def close(self) -> None:
         """Lets go of the process, whether it runs or not. May be repeated."""
