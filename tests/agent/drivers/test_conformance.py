@@ -16,7 +16,6 @@ from agent.drivers.driver import Command, Driver, Exited, LiveMachine, ProcessId
 from agent.drivers.simulated import SimulatedDriver
 from agent.errors import AgentError, Code
 from agent.machine import Cause, Spec
-from nestbox.settings import read_settings
 from tests.agent.drivers.bench import DEADLINE_SECONDS, Bench, no_stages, raises, ran, read, run, write
 from tests.agent.drivers.qemu.laboratory import Laboratory, new_spec
 
@@ -34,9 +33,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
             def make() -> Driver:
                 return SimulatedDriver(folder / "simulated")
         else:
-            settings = read_settings(os.environ, root=os.geteuid() == 0, home=Path.home())
-            laboratory = Laboratory(settings.cache_dir)
-            stack.callback(laboratory.remove)
+            laboratory: Laboratory = request.getfixturevalue("laboratory")
             make = laboratory.second
         bench = Bench(request.param, make, make())
         try:
