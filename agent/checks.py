@@ -11,6 +11,7 @@ VCPUS_MAX = 64
 MEMORY_MB_MAX = 1024 * 1024  # 1 TiB
 DISK_SIZE_MB_MAX = 16 * 1024 * 1024  # 16 TiB
 TIMEOUT_SEC_MAX = 2**31 - 1
+FILE_BYTES_MAX = 2**63 - 1  # Linux: off_t
 
 ARGUMENT_BYTES_MAX = 128 * 1024 - 1  # what Linux lets a single argument be (MAX_ARG_STRLEN), less its end
 ARGUMENTS_MAX = 4096

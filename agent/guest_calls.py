@@ -53,8 +53,8 @@ class GuestCalls:
     async def ReadFile(self, request: pb.ReadFileRequest, context: Context) -> None:
         """Sends the file as fast as it is read."""
         path = checks.path(request.path)
-        offset_bytes = checks.within("offset_bytes", request.offset_bytes, 0, checks.GENERATION_MAX)
-        limit_bytes = checks.within("limit_bytes", request.limit_bytes, 0, checks.GENERATION_MAX)
+        offset_bytes = checks.within("offset_bytes", request.offset_bytes, 0, checks.FILE_BYTES_MAX)
+        limit_bytes = checks.within("limit_bytes", request.limit_bytes, 0, checks.FILE_BYTES_MAX)
         with self._host.use(convert.sandbox_id(request.sandbox_id)) as machine:
             reader = await machine.read_file(path, offset_bytes=offset_bytes, limit_bytes=limit_bytes)
             await context.write(convert.to_file_info(reader.info))

@@ -218,7 +218,7 @@ class Host:
             keeper = self._keepers[sandbox_id] = Keeper(sandbox_id, self._parts, self._forget)
             if live is not None:
                 keeper.lifecycle.hold(live)
-            keeper.task = self._parts.spawn(keeper.run())
+            _ = self._parts.spawn(keeper.run())
         return keeper
 
     def _forget(self, sandbox_id: UUID) -> None:
@@ -261,7 +261,7 @@ async def open_host(
                 host = Host(data_dir, Parts(driver, ledger, inventory, capacity, now, spawn))
                 try:
                     await host.adopt()
-                    tasks |= {spawn(host.prepare()), spawn(host.keep_house())}
+                    _ = spawn(host.prepare()), spawn(host.keep_house())
                     yield host
                 except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
                     failure = error

@@ -50,8 +50,6 @@ class Keeper:
         self.lifecycle = Lifecycle(Record(sandbox_id, parts), parts, self._on_death)
         self.users = 0
         """Commands and file transfers that run in it now."""
-        self.task: asyncio.Task[None] | None = None
-        """The one that runs `run`; it belongs to the host."""
         self._parts = parts
         self._retired = retired
         self._mailbox: asyncio.Queue[_Job | _Ended] = asyncio.Queue()  # bounded by COMMANDS_MAX, and one death
@@ -104,7 +102,7 @@ class Keeper:
         self._parts.inventory.touch(self.sandbox_id, self._parts.now())
 
     async def run(self) -> None:
-        """The keeper's task."""
+        """The keeper's task, which belongs to the host."""
         try:
             await self.lifecycle.record.load()
             while not self._nothing_left():
