@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 FILE = "manifest.json"
-FORMAT = 1
+FORMAT = 2
+OWN_SUM = "sha256"  # of the manifest itself, but for this
 CHUNK_BYTES = 1 << 20
 
 
@@ -64,7 +65,8 @@ class PauseManifest:
 
 def write(folder: Path, manifest: ImageManifest | PauseManifest) -> None:
     """Writes and syncs it."""
-    content = json.dumps(asdict(manifest), indent=1, sort_keys=True).encode()
+    values = asdict(manifest)
+    content = _text({**values, OWN_SUM: _sum(values)})
     fd = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(content)
@@ -101,7 +103,17 @@ def _read(folder: Path) -> dict[str, Any]:
         raise ManifestError(f"{folder}: {error!r}") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ManifestError(f"{folder}: not of format {FORMAT}")
+    if values.pop(OWN_SUM, None) != _sum(values):
+        raise ManifestError(f"{folder}: damaged")
     return values
+
+
+def _text(values: Mapping[str, object]) -> bytes:
+    return json.dumps(values, indent=1, sort_keys=True).encode()
+
+
+def _sum(values: Mapping[str, object]) -> str:
+    return hashlib.sha256(_text(values)).hexdigest()
 
 
 def content_id(values: Mapping[str, object]) -> str:
