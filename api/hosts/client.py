@@ -1,5 +1,6 @@
 """The client of one host agent."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from api.domain.host import HostFacts
 from api.domain.machine import Inventory, Machine
 from api.errors import Internal
 from api.hosts.convert import exec_start, facts_of, file_info_of, inventory_of, machine_of
+from api.hosts.ending import Ending
 from api.hosts.errors import OutcomeUnknown, host_call_error
 from api.ids import Kind, wire_id
 from proto.host.v1 import host_pb2 as pb
@@ -163,6 +165,7 @@ class HostClient:
 
         deadline_seconds = execution.timeout_ms / 1000 + EXEC_MARGIN_SECONDS
         call = self._stub.Exec(requests(), timeout=deadline_seconds, metadata=self._metadata)
+        ending = Ending(call)
         try:
             async for message in call:
                 match message.WhichOneof("response"):
@@ -177,7 +180,7 @@ class HostClient:
                     case _:
                         pass
         except grpc.aio.AioRpcError as error:
-            raise host_call_error(error) from error
+            raise host_call_error(await ending.error(error)) from error
         finally:
             call.cancel()
         raise OutcomeUnknown(Internal("The host ended a command without saying how.", detail=self.address))
@@ -185,14 +188,23 @@ class HostClient:
     async def write_file(self, sandbox_id: UUID, path: str, mode: int, content: AsyncIterator[bytes]) -> int:
         """Writes a file; its size. If `content` raises, that is raised, and the guest keeps nothing of the file."""
         call = self._stub.WriteFile(timeout=FILE_SECONDS, metadata=self._metadata)
+        ending = Ending(call)
         start = pb.WriteFileStart(sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), path=path, mode=mode)
+
+        async def send(request: pb.WriteFileRequest) -> None:
+            try:
+                await call.write(request)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+                # the host refuses without waiting for the rest
+                raise host_call_error(await ending.error(error)) from error
+
         complete = False
         try:
-            await call.write(pb.WriteFileRequest(start=start))
+            await send(pb.WriteFileRequest(start=start))
             async for chunk in content:
                 for position in range(0, len(chunk), CHUNK_BYTES):
-                    await call.write(pb.WriteFileRequest(content=chunk[position : position + CHUNK_BYTES]))
-            await call.write(pb.WriteFileRequest(complete=True))
+                    await send(pb.WriteFileRequest(content=chunk[position : position + CHUNK_BYTES]))
+            await send(pb.WriteFileRequest(complete=True))
             await call.done_writing()
             response = await call
             complete = True

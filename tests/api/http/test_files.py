@@ -161,6 +161,24 @@ async def test_paths_that_cannot_be_are_refused(client: Client, query: str, stat
         _error(await client.http.put(f"{_address(sandbox)}?{query}", content=b""), status, code)
 
 
+async def test_a_large_upload_that_is_refused_early_says_why_each_time(client: Client) -> None:
+    sandbox = await client.create()
+    block = os.urandom(64 * 1024)
+
+    async def content() -> AsyncIterator[bytes]:
+        for _ in range(80):
+            yield block
+
+    for _ in range(20):
+        response = await client.http.put(_address(sandbox), params={"path": "/root"}, content=content())
+        _error(response, 400, "NOT_A_FILE")
+    for _ in range(20):
+        error = await client.refusal(
+            "exec", sandboxId=sandbox["id"], argv=["no-such-program"], stdin="x" * (512 * 1024)
+        )
+        assert error["code"] == "COMMAND_NOT_FOUND"
+
+
 @pytest.mark.parametrize("mode", ["9", "rwx", "-1", "7777", ""])
 async def test_modes_that_cannot_be_are_refused(client: Client, mode: str) -> None:
     sandbox = await client.create()
