@@ -16,7 +16,7 @@ from api.errors import (
 CODE_KEY = "nestbox-code"
 """Trailing metadata that holds the agent's own code."""
 
-_BY_CODE: dict[str, type[NestboxError]] = {
+BY_CODE: dict[str, type[NestboxError]] = {
     "NO_SUCH_MACHINE": Conflict,
     "STALE_GENERATION": Conflict,
     "WRONG_STATE": Conflict,
@@ -67,9 +67,9 @@ def host_call_error(error: grpc.aio.AioRpcError) -> HostCallError:
     code = _own_code(error)
     message = error.details() or "The host gave no reason."
     detail = f"{error.code().name} {code}: {message}"
-    if code in _BY_CODE:
+    if code in BY_CODE:
         kind = OutcomeUnknown if code in _UNCERTAIN else Refused
-        return kind(_BY_CODE[code](message, code=code, detail=detail))
+        return kind(BY_CODE[code](message, code=code, detail=detail))
     match error.code():
         case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.UNIMPLEMENTED:
             # answered before anything was done; the user can do nothing about it

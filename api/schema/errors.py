@@ -56,6 +56,12 @@ class ErrorCode(Enum):
     )
     SHUTTING_DOWN = strawberry.enum_value("SHUTTING_DOWN", description="The host is being shut down.")
     TIMEOUT = strawberry.enum_value("TIMEOUT", description="It did not answer in time; the outcome is not known yet.")
+    SUPERSEDED = strawberry.enum_value(
+        "SUPERSEDED", description="A later command for this sandbox overtook this one before it was done."
+    )
+    NO_SUCH_MACHINE = strawberry.enum_value(
+        "NO_SUCH_MACHINE", description="The host has no machine for this sandbox; its state will be corrected."
+    )
     STALE_GENERATION = strawberry.enum_value(
         "STALE_GENERATION", description="A newer command for this sandbox was accepted meanwhile."
     )

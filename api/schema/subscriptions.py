@@ -46,7 +46,9 @@ class SandboxRemoved:
     reason: RemovedReason = strawberry.field(description="Why.")
 
 
-@strawberry.type(description="Nothing happened for a while, and nothing was missed.")
+@strawberry.type(
+    description="Nothing was missed up to here: told at once on resuming, then when nothing happens for a while."
+)
 class Heartbeat:
     cursor: str = strawberry.field(description=CURSOR)
     at: datetime = strawberry.field(description="The platform's time.")
@@ -75,7 +77,7 @@ class Subscription:
 
     @stream(
         "The live list: first all that match (`SandboxesReset`), then each that enters, changes or leaves. "
-        "With `after`, only what happened since, or a reset when that is too long ago."
+        "With `after`, a heartbeat at once and then only what happened since, or a reset when that is too long ago."
     )
     async def sandboxes(
         self,

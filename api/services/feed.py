@@ -130,8 +130,8 @@ class Feed:
     async def sandboxes(
         self, principal: Principal, criteria: SandboxFilter, after: str | None = None
     ) -> AsyncGenerator[FeedEvent, None]:
-        """The list (`Reset`), then its changes. With `after`, a cursor from an earlier stream, only what changed since;
-        a `Reset` all the same if the log does not reach back so far.
+        """The list (`Reset`), then its changes. With `after`, a cursor from an earlier stream, a `Heartbeat` at
+        once and then only what changed since; a `Reset` all the same if the log does not reach back so far.
 
         Raises:
             Invalid: `after` is no cursor. Unauthenticated: the key was revoked meanwhile, within 5 seconds.
@@ -140,7 +140,10 @@ class Feed:
         subscriber = await self._subscribe(principal.team_id)
         try:
             resumed = since is not None and await self._resume(subscriber, principal, since)
-            if not resumed:
+            if resumed:
+                # nothing may have happened since, and the client is to know that it hears what does
+                yield Heartbeat(str(subscriber.cursor), self._clock.now())
+            else:
                 yield await self._reset(subscriber, principal, criteria)
             async for event in self._follow(subscriber, principal, criteria):
                 yield event

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, build_schema
 
+from api.db.commands import SUPERSEDED
 from api.domain import feed, host, operation, sandbox, template
 from api.domain.sandbox import UNREACHABLE
+from api.errors import NestboxError
+from api.hosts.errors import BY_CODE
 from api.schema import errors, hosts, operations, sandboxes, subscriptions, templates
 from api.schema import schema as ours
 from api.schema.sandbox_commands import CreateSandboxInput
@@ -40,6 +43,21 @@ def test_everything_that_a_client_sees_is_described() -> None:
         missing += [where for where, text in described.items() if not text]
 
     assert missing == []
+
+
+def test_every_code_that_can_reach_a_user_is_in_the_schema() -> None:
+    """Hosts' codes, those of classes of errors, and every one that is written out in the code of the API."""
+    written = set(BY_CODE) | {error.default_code for error in NestboxError.__subclasses__()} | {SUPERSEDED}
+    for file in (*(ROOT / "api/domain").rglob("*.py"), *(ROOT / "api").glob("[dhs]*/*.py"), ROOT / "api/ids.py"):
+        if file.parent.name != "http":
+            text = file.read_text()
+            written |= set(re.findall(r'code="([A-Z_]+)"', text))
+            if file.parent.name == "db":
+                written |= set(re.findall(r"'([A-Z]+_[A-Z_]+)'", text))
+
+    assert {"MALFORMED_ID", "PAUSE_FAILED", "IDEMPOTENCY_CONFLICT"} <= written
+    top_level = {"UNAUTHENTICATED", "BAD_REQUEST"}
+    assert written - top_level - {code.value for code in errors.ErrorCode} == set()
 
 
 def test_creating_a_sandbox_says_that_it_has_no_network() -> None:

@@ -123,7 +123,20 @@ async def test_a_stream_is_resumed_after_its_cursor(running: Running) -> None:
     assert not isinstance(last, Reset)
     await running.services.sandboxes.resume(running.principal, kept.id)
     async with listening(sandboxes(running, after=last.cursor)) as latest:
+        await latest.hears(Heartbeat)
+        assert isinstance(latest.heard[0], Heartbeat)
         await eventually(lambda: latest.states(kept.id)[-1:] == [State.RUNNING])
+
+
+async def test_a_resumed_stream_says_at_once_that_it_is_live(running: Running) -> None:
+    await running.created()
+    async with listening(sandboxes(running)) as before:
+        await before.hears(Reset)
+    reset = before.heard[0]
+    assert isinstance(reset, Reset)
+    async with asyncio.timeout(1), listening(sandboxes(running, after=reset.cursor)) as later:
+        await later.hears(Heartbeat)
+        assert not any(isinstance(event, Reset) for event in later.heard)
 
 
 async def test_a_cursor_from_elsewhere_leads_to_a_reset_or_an_error(running: Running) -> None:
