@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from api.app import build_app
 from api.db.migrate import migrate
-from api.errors import NestboxError
+from api.errors import Internal, NestboxError
 from api.ids import DEFAULT_TEAM_ID
 from api.logs import configure_logs
 from api.schema.schema import build_schema, print_sdl
@@ -30,7 +30,15 @@ SHUTDOWN_SECONDS = 10
 
 
 class _Server(uvicorn.Server):
-    """Says once that it listens: whoever started us waits for that line, or for `/readyz`."""
+    """Says once that it listens: whoever started us waits for that line, or for `/readyz`. `failed` ends it."""
+
+    def __init__(self, config: uvicorn.Config, failed: asyncio.Event) -> None:
+        super().__init__(config)
+        self._failed = failed
+
+    async def on_tick(self, counter: int) -> bool:
+        # asked ten times a second
+        return await super().on_tick(counter) or self._failed.is_set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -38,10 +46,17 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises: OSError when the port is taken."""
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        OSError: the port is taken. Internal: a part that everything needs has failed; the log says how.
+    """
     app = build_app(settings)
+    failed: asyncio.Event = app.state.failed
     with listen(settings.api_host, settings.api_port) as listener:
-        _Server(server_config(app, settings)).run(sockets=[listener])
+        _Server(server_config(app, settings), failed).run(sockets=[listener])
+    if failed.is_set():
+        raise Internal("A part of the server failed, so it has ended; the log says how.")
 
 
 def server_config(app: Starlette, settings: Settings) -> uvicorn.Config:

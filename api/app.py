@@ -1,6 +1,5 @@
 """The application: every part is made here, once, in the order in which they need each other."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -29,6 +28,8 @@ from api.settings import Settings
 def build_app(settings: Settings) -> Starlette:
     """The whole control plane as an ASGI application. Connects to nothing before its lifespan begins.
 
+    `app.state.failed` is an event: once set, a part that everything needs is gone, and the server must be ended.
+
     Raises:
         OSError: the file with the agents' secret cannot be read.
     """
@@ -47,13 +48,12 @@ def build_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001
-        async with services, asyncio.TaskGroup() as group:
-            reconciling = group.create_task(reconciler.run(), name="reconciler")
+        async with services:
+            services.resources.tasks.service("reconciler", reconciler.run())
             yield
-            reconciling.cancel()
 
     pages = Pages(settings.dashboard_dir)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/graphql", GraphQLOverHTTP(gateway)),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway, allowed_origins=settings.allowed_origins)),
@@ -67,6 +67,8 @@ def build_app(settings: Settings) -> Starlette:
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
+    app.state.failed = services.resources.tasks.failed
+    return app
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -16,9 +16,13 @@ _log = structlog.get_logger()
 
 
 class Tasks:
-    """The owner of every task of the services. None of them can take another one down."""
+    """The owner of every task of the services. None of them can take another one down.
+
+    `failed` is set when one that must never end has ended: the server is then of no use, and has to be started again.
+    """
 
     def __init__(self) -> None:
+        self.failed = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._commands: set[asyncio.Task[None]] = set()
         self._services: set[asyncio.Task[None]] = set()
@@ -40,14 +44,23 @@ class Tasks:
 
     def command(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Starts something that ends by itself; stopping waits for it a little."""
-        self._start(name, work, self._commands)
+        self._start(name, _contained(name, work), self._commands)
 
     def service(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Starts something that runs until the server stops."""
-        self._start(name, work, self._services)
+        self._start(name, self._unending(name, work), self._services)
+
+    async def _unending(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+            _log.critical("task ended that must not", task=name)
+        except Exception:  # noqa: BLE001
+            # whoever runs the server sees the flag: the group would only end when everything else has
+            _log.critical("task failed that must not", task=name, exc_info=True)
+        self.failed.set()
 
     def _start(self, name: str, work: Coroutine[Any, Any, None], kept: set[asyncio.Task[None]]) -> None:
-        task = self._group.create_task(_contained(name, work), name=name)
+        task = self._group.create_task(work, name=name)
         kept.add(task)
         task.add_done_callback(kept.discard)
 

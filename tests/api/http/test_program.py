@@ -1,13 +1,17 @@
 """`python -m api` from start to end."""
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
+import psutil
 from pydantic import SecretStr
 
+from api.__main__ import UNREAD_MS_MAX
 from api.settings import Settings
 from tests.api.client import Client
 from tests.api.conftest import Agent, NewKey, Platform, free_port, serving
@@ -60,6 +64,50 @@ def test_wrong_settings_are_named_without_their_values(platform: Platform) -> No
     assert (taken.returncode, "in use" in taken.stderr) == (1, True)
 
 
+def test_a_server_whose_reconciler_fails_says_so_and_ends(platform: Platform) -> None:
+    """A bug is put into it: the real one has none that a test could reach."""
+    program = """
+from api import __main__
+from api.reconciler.reconciler import Reconciler
+async def run(self):
+    raise RuntimeError("put there by a test")
+Reconciler.run = run
+__main__.main()
+"""
+    environment = {"DATABASE_URL": platform.database_url, "NESTBOX_API_PORT": str(free_port())}
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert found.returncode == 1
+    assert "put there by a test" in found.stdout + found.stderr
+    assert "task failed that must not" in found.stdout + found.stderr
+
+
+async def test_unread_data_drops_a_connection_in_the_end(platform: Platform) -> None:
+    """Only the socket itself can say: the listener's option has to reach what it accepts."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", platform.port)
+    try:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readline()
+        ours = writer.get_extra_info("sockname")
+        (accepted,) = (
+            found.fd
+            for found in psutil.Process().net_connections("tcp")
+            if found.raddr and tuple(found.raddr) == ours and found.laddr.port == platform.port
+        )
+        with socket.socket(fileno=os.dup(accepted)) as server_side:
+            assert server_side.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNREAD_MS_MAX
+    finally:
+        writer.close()
+
+
 async def test_sockets_are_told_when_the_server_ends(
     platform: Platform, simulated_agent: Agent, new_key: NewKey
 ) -> None:
@@ -73,11 +121,11 @@ async def test_sockets_are_told_when_the_server_ends(
     )
     with serving(settings) as server:
         client = Client(f"http://127.0.0.1:{port}", await new_key())
-        async with client, client.socket() as socket:
-            await socket.subscribe("subscription { sandboxes { __typename } }")
-            assert (await socket.receive())["type"] == "next"
+        async with client, client.socket() as told:
+            await told.subscribe("subscription { sandboxes { __typename } }")
+            assert (await told.receive())["type"] == "next"
             server.should_exit = True
-            assert (await socket.closed())[0] == 1012
+            assert (await told.closed())[0] == 1012
 
 
 async def test_without_a_host_it_lives_but_is_not_ready(platform: Platform) -> None:
