@@ -75,7 +75,7 @@ class QemuMachine:
         link = await self.link(deadline_seconds)
         await link.identify(
             Identity(
-                sandbox_id=str(spec.sandbox_id),
+                sandbox_id=f"sb-{spec.sandbox_id}",
                 hostname=hostname(spec.sandbox_id),
                 machine_id=machine_id(spec.sandbox_id),
                 environment=dict(spec.environment),
