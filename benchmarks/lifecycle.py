@@ -50,6 +50,7 @@ async def measure(console: Console, runs: int, idle_seconds: float) -> tuple[dic
                 console.print(f"round {number} of {runs}: {time.perf_counter() - start:.1f} s", highlight=False)
             for number in range(1, IDLE_SANDBOXES + 1):
                 samples.idle.append(await product.idle_alone(idle_seconds))
+                samples.idle_after_command.append(await product.idle_alone(idle_seconds, "true"))
                 console.print(f"idle sandbox {number} of {IDLE_SANDBOXES}", highlight=False)
             samples.idle_together = await product.idle_together(IDLE_SANDBOXES)
     return describe(accelerator), samples

@@ -105,9 +105,10 @@ class Product:
             following.cancel()
         return (seen.at_seconds - ended_at) * 1000
 
-    async def idle_alone(self, seconds: float) -> Idle:
-        """What a new sandbox costs that ran one command and then does nothing for so long, alone on its host."""
-        sandbox_id = await self._idler()
+    async def idle_alone(self, seconds: float, *commands: str) -> Idle:
+        """What a new sandbox costs that ran these commands, if any, and then does nothing for so long, alone on its
+        host."""
+        sandbox_id = await self._idler(*commands)
         await asyncio.sleep(SETTLE_SECONDS)
         before, start = _usage(sandbox_id), time.perf_counter()
         await asyncio.sleep(seconds)
@@ -116,17 +117,18 @@ class Product:
         return Idle((after.cpu_seconds - before.cpu_seconds) / (end - start) * 100, after.pss_bytes / (1 << 20))
 
     async def idle_together(self, count: int) -> list[float]:
-        """The memory of each of some idle sandboxes that are there at once, in MiB."""
-        sandbox_ids = [await self._idler() for _ in range(count)]
+        """The memory of each of some idle sandboxes that are there at once, in MiB. Each ran one command."""
+        sandbox_ids = [await self._idler("true") for _ in range(count)]
         await asyncio.sleep(SETTLE_SECONDS)
         mebibytes = [_usage(sandbox_id).pss_bytes / (1 << 20) for sandbox_id in sandbox_ids]
         for sandbox_id in sandbox_ids:
             await self.delete(sandbox_id)
         return mebibytes
 
-    async def _idler(self) -> str:
+    async def _idler(self, *commands: str) -> str:
         sandbox_id, _ = await self.create()
-        await self.run(sandbox_id, "true")
+        for command in commands:
+            await self.run(sandbox_id, command)
         return sandbox_id
 
 

@@ -29,6 +29,7 @@ class Samples:
     product: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     stages: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     idle: list[Idle] = field(default_factory=list)
+    idle_after_command: list[Idle] = field(default_factory=list)
     idle_together: list[float] = field(default_factory=list)
 
     def keep(self, name: str, timed: Timed) -> None:
@@ -82,7 +83,6 @@ def figures(samples: Samples) -> list[Figure]:
     floor, product = samples.floor, samples.product
     create_goal = CREATE_FACTOR * median(floor["create"]) + CREATE_EXTRA_MILLISECONDS
     exec_goal = median(floor["exec"]) + EXEC_EXTRA_MILLISECONDS
-    pss_goal = IDLE_PSS_MEBIBYTES
     resume_goal = RESUME_FACTOR * median(floor["resume"])
     return [
         Figure("floor: clone to first identity reply", "ms", floor["create"]),
@@ -97,10 +97,20 @@ def figures(samples: Samples) -> list[Figure]:
         Figure("pauseSandbox to PAUSED, fsync included", "ms", product["pause"], PAUSE_MILLISECONDS),
         Figure("resumeSandbox to RUNNING", "ms", product["resume"], resume_goal),
         Figure("end of QEMU to the subscriber's message", "ms", product["notice"], NOTICE_MILLISECONDS),
-        Figure("CPU of an idle sandbox", "% of a core", [idle.cpu_percent for idle in samples.idle], IDLE_CPU_PERCENT),
-        Figure("memory of an idle sandbox alone (PSS)", "MiB", [idle.pss_mebibytes for idle in samples.idle], pss_goal),
-        Figure("memory of an idle sandbox among others (PSS)", "MiB", samples.idle_together, pss_goal),
+        *_idle_figures("an idle sandbox", samples.idle),
+        *_idle_figures("one that ran a command", samples.idle_after_command),
+        Figure(
+            "memory of one that ran a command, among others (PSS)", "MiB", samples.idle_together, IDLE_PSS_MEBIBYTES
+        ),
     ]
+
+
+def _idle_figures(what: str, idle: list[Idle]) -> tuple[Figure, Figure]:
+    pss = [one.pss_mebibytes for one in idle]
+    return (
+        Figure(f"CPU of {what}", "% of a core", [one.cpu_percent for one in idle], IDLE_CPU_PERCENT),
+        Figure(f"memory of {what}, alone (PSS)", "MiB", pss, IDLE_PSS_MEBIBYTES),
+    )
 
 
 def stage_lines(samples: Samples) -> list[str]:
