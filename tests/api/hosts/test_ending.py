@@ -80,7 +80,7 @@ async def _run(client: HostClient) -> None:
 async def test_the_hosts_own_code_arrives_whenever_it_refuses(
     code: Code, after_messages: int, call: Callable[[HostClient], Any]
 ) -> None:
-    async with client_of(Refusing(code, after_messages)) as client:
+    async with client_of(Refusing(code, after_messages)) as client:  # type: ignore[abstract]
         for _ in range(REPETITIONS):
             with pytest.raises(HostCallError) as refused:
                 await call(client)
@@ -88,7 +88,7 @@ async def test_the_hosts_own_code_arrives_whenever_it_refuses(
 
 
 async def test_a_command_may_end_before_it_has_read_its_input() -> None:
-    async with client_of(Brief()) as client:
+    async with client_of(Brief()) as client:  # type: ignore[abstract]
         for _ in range(REPETITIONS):
             command = check_command(ExecCommand(argv=("x",), stdin=b"x" * 1024 * 1024))
             seen = [event async for event in client.exec(new_id(), command)]
@@ -100,7 +100,7 @@ async def test_what_the_caller_raises_stays_what_it_is() -> None:
         yield b"x"
         raise KeyError("mine")
 
-    async with client_of(Refusing(Code.INVALID, 1_000)) as client:
+    async with client_of(Refusing(Code.INVALID, 1_000)) as client:  # type: ignore[abstract]
         with pytest.raises(KeyError):
             await client.write_file(new_id(), "/a", 0o644, broken())
 
