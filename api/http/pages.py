@@ -21,8 +21,12 @@ _NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Nest
 </html>"""
 
 
+_NEVER_PAGES = ("/graphql/", "/assets", "/healthz/", "/readyz/")
+
+
 class Pages:
-    """Serves a directory. Paths without an extension are pages of the dashboard, which knows them itself."""
+    """Serves a directory. Paths without an extension are pages of the dashboard, which knows them itself: a browser
+    that asks for one gets it, and a program that takes no HTML is told that there is nothing."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.resolve()
@@ -30,16 +34,19 @@ class Pages:
     async def page(self, request: Request) -> Response:
         """Answers one request."""
         path = request.url.path
-        if path == "/explorer":
+        if path in {"/explorer", "/explorer/"}:
             return await self._page("explorer.html")
+        if path == "/":
+            return await self._page("index.html")
         name = path.rpartition("/")[2]
         if "." not in name:
-            return await self._page("index.html")
+            wanted = "text/html" in request.headers.get("accept", "")
+            return await self._page("index.html") if wanted and not path.startswith(_NEVER_PAGES) else _nothing(request)
         return await self._file(request, path)
 
     async def _page(self, name: str) -> Response:
         file = self._directory / name
-        headers = {"content-security-policy": PAGE_POLICY, "cache-control": _REVALIDATED}
+        headers = {"content-security-policy": PAGE_POLICY, "cache-control": _REVALIDATED, "vary": "accept"}
         if not await anyio.Path(file).is_file():
             return HTMLResponse(_NOT_BUILT, 503, headers)
         return FileResponse(file, headers=headers, media_type="text/html")
@@ -47,11 +54,14 @@ class Pages:
     async def _file(self, request: Request, path: str) -> Response:
         file = await self._inside(path)
         if file is None:
-            return error_response(404, "NOT_FOUND", "There is no such page.", request.state.request_id)
+            return _nothing(request)
         # the names of assets hold a hash of their content
         cached = _IMMUTABLE if path.startswith("/assets/") else _REVALIDATED
         media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        return FileResponse(file, headers={"cache-control": cached}, media_type=media_type)
+        headers = {"cache-control": cached}
+        if media_type == "text/html":
+            headers["content-security-policy"] = PAGE_POLICY
+        return FileResponse(file, headers=headers, media_type=media_type)
 
     async def _inside(self, path: str) -> Path | None:
         """The file of a path, unless it is missing or, by `..` or a link, outside of the directory."""
@@ -64,3 +74,7 @@ class Pages:
             # a name that no file system takes
             return None
         return found if ours else None
+
+
+def _nothing(request: Request) -> Response:
+    return error_response(404, "NOT_FOUND", "There is nothing at this address.", request.state.request_id)

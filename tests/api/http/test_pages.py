@@ -12,6 +12,7 @@ from api.http.pages import PAGE_POLICY
 from tests.api.conftest import Platform
 
 ROOT = Path(__file__).parents[3]
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 @pytest.fixture
@@ -50,10 +51,17 @@ def test_a_dashboard_that_is_not_built_says_how_to_build_it(http: httpx.Client, 
 
 
 @pytest.mark.parametrize(
-    ("path", "title"), [("/", "dashboard"), ("/sandboxes/sb-1", "dashboard"), ("/explorer", "explorer")]
+    ("path", "title"),
+    [
+        ("/", "dashboard"),
+        ("/sandboxes/sb-1", "dashboard"),
+        ("/index.html", "dashboard"),
+        ("/explorer", "explorer"),
+        ("/explorer/", "explorer"),
+    ],
 )
 def test_pages_are_served_under_a_strict_policy(http: httpx.Client, built: Path, path: str, title: str) -> None:
-    response = http.get(path)
+    response = http.get(path, headers={"accept": BROWSER})
 
     assert response.status_code == 200
     assert title in response.text
@@ -63,6 +71,31 @@ def test_pages_are_served_under_a_strict_policy(http: httpx.Client, built: Path,
     assert response.headers["referrer-policy"] == "no-referrer"
     assert response.headers["cache-control"] == "no-cache"
     assert "unsafe" not in PAGE_POLICY
+    head = http.head(path, headers={"accept": BROWSER})
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == response.headers["content-length"]
+    assert head.headers["content-type"] == response.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        ("/graphql/", BROWSER),
+        ("/graphql/x", "*/*"),
+        ("/assets/", BROWSER),
+        ("/healthz/", BROWSER),
+        ("/api/x", "*/*"),
+        ("/sandboxes/sb-1", "application/json"),
+        ("/sandboxes/sb-1/files/x", "*/*"),
+        ("/metrics", ""),
+    ],
+)
+def test_programs_get_no_page_where_there_is_nothing(http: httpx.Client, built: Path, path: str, accept: str) -> None:
+    response = http.get(path, headers={"accept": accept})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "NOT_FOUND")
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["content-type"] == "application/json"
 
 
 def test_the_policy_is_the_one_that_the_dashboard_is_developed_under() -> None:
