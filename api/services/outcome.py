@@ -82,6 +82,9 @@ class Outcomes:
                 return current
 
     async def _read(self, begun: Outcome) -> Outcome:
+        sandbox = await sandboxes.get(self._database, begun.sandbox.team_id, begun.sandbox.id) or begun.sandbox
+        if sandbox.last_operation is not None and sandbox.last_operation.id == begun.operation.id:
+            return Outcome(sandbox, sandbox.last_operation)
+        # a later command was accepted meanwhile
         operation = await operations.get(self._database, begun.operation.team_id, begun.operation.id)
-        sandbox = await sandboxes.get(self._database, begun.sandbox.team_id, begun.sandbox.id)
-        return Outcome(sandbox or begun.sandbox, operation or begun.operation)
+        return Outcome(sandbox, operation or begun.operation)
