@@ -30,6 +30,12 @@ async def test_two_clones_share_no_identity(driver: QemuDriver) -> None:
         assert abs(int(await shell(machine, "date +%s%N")) - time.time_ns()) < CLOCK_NS_MAX
 
 
+async def test_a_guest_knows_its_sandbox_by_the_id_that_users_see(driver: QemuDriver) -> None:
+    spec = new_spec()
+    machine = await start(driver, spec)
+    assert await shell(machine, "echo $NESTBOX_SANDBOX_ID") == f"sb-{spec.sandbox_id}"
+
+
 async def test_what_a_clone_writes_stays_its_own(driver: QemuDriver) -> None:
     machine = await start(driver, new_spec())
     [image] = driver._store.all()
