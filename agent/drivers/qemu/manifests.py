@@ -129,12 +129,12 @@ def sum_of_bytes(*parts: bytes | memoryview) -> FileSum:
     return FileSum(sum(memoryview(part).nbytes for part in parts), digest.hexdigest())
 
 
-def sum_of_file(path: Path) -> FileSum:
-    """Reads the file. Raises: OSError."""
+def sum_of_file(path: Path, bytes_max: int | None = None) -> FileSum:
+    """Reads the file, at most one chunk beyond `bytes_max`: its size is then more than that. Raises: OSError."""
     digest = hashlib.sha256()
     size = 0
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
+        while (bytes_max is None or size <= bytes_max) and (chunk := file.read(CHUNK_BYTES)):
             digest.update(chunk)
             size += len(chunk)
     return FileSum(size, digest.hexdigest())

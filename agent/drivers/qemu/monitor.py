@@ -100,7 +100,10 @@ class Monitor:
         except OSError as error:
             raise MonitorError(f"add-fd: {error!r}") from error
         reply = await self.run("add-fd")
-        return int(reply["fdset-id"])
+        number = reply.get("fdset-id") if isinstance(reply, Mapping) else None
+        if not isinstance(number, int):
+            raise MonitorError("add-fd: not an answer to it")
+        return number
 
     async def forget_descriptor(self, number: int) -> None:
         """Has QEMU close its copy, if it still answers."""

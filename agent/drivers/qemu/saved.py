@@ -4,6 +4,7 @@ It is complete or it is not there: it is written under another name, synced and 
 the machine's own, so it stands on its image alone, however often the machine was paused before.
 """
 
+import errno
 import os
 import shutil
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ UNFINISHED = "unfinished-"
 MEMORY = "memory"  # number of runs (8 bytes), the runs (8 bytes each), the pages
 STATE = "state"
 STATE_BYTES_RESERVED = 256 << 10  # about ten times of what it takes
+STATE_BYTES_MAX = 16 << 20  # a hostile QEMU could make it terabytes of holes, and a thread read them for hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,18 @@ class Unfinished:
         return manifests.sum_of_bytes(header, pages)
 
     def finish_state(self) -> FileSum:
-        """Syncs what QEMU wrote. It shares our position in the file."""
-        os.ftruncate(self.state_fd, os.lseek(self.state_fd, 0, os.SEEK_CUR))
-        os.fsync(self.state_fd)
-        return manifests.sum_of_file(self._folder / STATE)
+        """Syncs what QEMU wrote. It shares our position in the file, and a hostile one may move it or write on.
+
+        Raises: OSError, EFBIG if it is more than device state can be.
+        """
+        size = os.lseek(self.state_fd, 0, os.SEEK_CUR)
+        if size <= STATE_BYTES_MAX:
+            os.ftruncate(self.state_fd, size)
+            os.fsync(self.state_fd)
+            written = manifests.sum_of_file(self._folder / STATE, STATE_BYTES_MAX)
+            if written.size_bytes <= STATE_BYTES_MAX:
+                return written
+        raise OSError(errno.EFBIG, "QEMU wrote more than device state can be")
 
     def publish(self, manifest: PauseManifest) -> None:
         """The pause is there from here on, also after a power failure; older ones are removed.
@@ -128,7 +138,7 @@ def load(folder: Path, manifest: PauseManifest, ram_bytes: int) -> SavedMemory:
     try:
         stored = (folder / MEMORY).read_bytes()
         manifests.check(MEMORY, manifest.files[MEMORY], manifests.sum_of_bytes(stored))
-        manifests.check(STATE, manifest.files[STATE], manifests.sum_of_file(folder / STATE))
+        manifests.check(STATE, manifest.files[STATE], manifests.sum_of_file(folder / STATE, STATE_BYTES_MAX))
         state_fd = os.open(folder / STATE, os.O_RDONLY | os.O_CLOEXEC)
     except (KeyError, FileNotFoundError) as error:
         raise ManifestError(f"{folder}: incomplete: {error!r}") from error
