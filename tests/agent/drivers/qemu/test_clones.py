@@ -30,6 +30,28 @@ async def test_two_clones_share_no_identity(driver: QemuDriver) -> None:
         assert abs(int(await shell(machine, "date +%s%N")) - time.time_ns()) < CLOCK_NS_MAX
 
 
+async def test_two_clones_draw_different_random_numbers_in_python(driver: QemuDriver) -> None:
+    machines = [await start(driver, new_spec()) for _ in range(2)]
+    draw = "import os, secrets, uuid; print(secrets.token_hex(), uuid.uuid4(), os.getrandom(16).hex())"
+    first, second = [(await run(machine, "python3", "-c", draw)).split() for machine in machines]
+    assert len(first) == len(second) == 3
+    assert not set(first) & set(second)
+
+
+async def test_a_guest_has_what_programs_expect(driver: QemuDriver) -> None:
+    machine = await start(driver, new_spec())
+    assert await shell(machine, "cat /sys/class/net/lo/flags") == "0x9"  # up, loopback
+    mounted = (await shell(machine, "cut -d' ' -f2 /proc/mounts")).splitlines()
+    assert {"/dev/shm", "/dev/pts", "/tmp"} <= set(mounted)
+    await shell(machine, "pip --version && git init -q /tmp/repository && python3 -m venv --without-pip /tmp/venv")
+    pool = "import multiprocessing as m\nif __name__ == '__main__': print(m.Pool(2).map(abs, [-1, -2]))"
+    assert await run(machine, "python3", "-c", pool) == "[1, 2]"
+    disk_mb = int((await shell(machine, "df -m --output=size / | tail -1")).strip())
+    memory_mb = int(await shell(machine, "free -m | awk '/^Mem/ {print $2}'"))
+    assert 4500 < disk_mb <= 5120
+    assert 400 < memory_mb <= 512
+
+
 async def test_a_guest_knows_its_sandbox_by_the_id_that_users_see(driver: QemuDriver) -> None:
     spec = new_spec()
     machine = await start(driver, spec)
