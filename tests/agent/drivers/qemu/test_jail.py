@@ -1,5 +1,6 @@
 """What stands between a QEMU and the host, read from /proc of one that runs."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,27 @@ async def test_a_machine_has_limits(driver: QemuDriver) -> None:
         assert str(machine.process.pid) in (folder / "cgroup.procs").read_text().split()
     await driver.kill(machine)
     assert not any(folder.exists() for folder in group.folders)
+
+
+async def test_a_machine_holds_no_descriptor_but_its_own(driver: QemuDriver) -> None:
+    await start(driver, new_spec())
+    machine = await start(driver, new_spec())  # beside another, whose descriptors it could inherit
+    proc = Path(f"/proc/{machine.process.pid}")
+    links = {entry: str(entry.readlink()) for entry in (proc / "fd").iterdir()}
+    assert not [link for link in links.values() if link.startswith("pipe:")]
+    files = {entry: link for entry, link in links.items() if link.startswith("/") and not link.startswith("/memfd:")}
+    overlay = str(machine.folder / "overlay.qcow2")
+    writable = {link for entry, link in files.items() if _mode(proc, entry) & os.O_ACCMODE != os.O_RDONLY}
+    assert writable <= {"/dev/null", "/dev/kvm", overlay}
+    for link in set(files.values()) - {"/dev/null", "/dev/kvm", overlay}:
+        assert Path(link).name in {"disk", "disk.qcow2", "state"}, links
+    memory = {(entry.stat().st_ino, link.split()[0]) for entry, link in links.items() if link.startswith("/memfd:")}
+    # Its image's sealed RAM, given and opened again by that, which clones share; and its last words.
+    assert sorted(name for _, name in memory) == ["/memfd:guest-ram", "/memfd:stderr"]
+    # listening and accepted, for the control connection and for the guest's
+    assert sum(link.startswith("socket:") for link in links.values()) <= 4, links
+
+
+def _mode(proc: Path, entry: Path) -> int:
+    lines = (proc / "fdinfo" / entry.name).read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("flags:")), 8)
