@@ -114,6 +114,8 @@ async def _look_at_it(dashboard: Dashboard) -> None:
     page = dashboard.page
     await page.emulate_media(color_scheme="dark")
     await dashboard.screenshot("running-dark")
+    await page.set_viewport_size({"width": 1200, "height": 680})
+    assert await _overhang(dashboard, "scratch") < 0, "the command box runs out of its card"
     await page.set_viewport_size({"width": 390, "height": 844})
     await dashboard.screenshot("panel-390-dark")
     await page.get_by_role("link", name="Close scratch").click()
@@ -123,6 +125,14 @@ async def _look_at_it(dashboard: Dashboard) -> None:
     await dashboard.screenshot("list-390-light")
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
     await page.set_viewport_size({"width": 1360, "height": 860})
+
+
+async def _overhang(dashboard: Dashboard, name: str) -> float:
+    """By how many pixels the command box ends below the card that it is in."""
+    card = await dashboard.panel(name).bounding_box()
+    box = await dashboard.panel(name).get_by_role("region", name="Commands").bounding_box()
+    assert card is not None and box is not None
+    return box["y"] + box["height"] - card["y"] - card["height"]
 
 
 async def test_a_lost_connection_goes_on_where_it_was(
