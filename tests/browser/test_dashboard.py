@@ -131,7 +131,8 @@ async def _overhang(dashboard: Dashboard, name: str) -> float:
     """By how many pixels the command box ends below the card that it is in."""
     card = await dashboard.panel(name).bounding_box()
     box = await dashboard.panel(name).get_by_role("region", name="Commands").bounding_box()
-    assert card is not None and box is not None
+    assert card is not None
+    assert box is not None
     return box["y"] + box["height"] - card["y"] - card["height"]
 
 
