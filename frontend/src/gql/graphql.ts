@@ -84,6 +84,8 @@ export type ErrorCode =
   | 'NO_SUCH_DIRECTORY'
   /** There is no such file in the sandbox. */
   | 'NO_SUCH_FILE'
+  /** The host has no machine for this sandbox; its state will be corrected. */
+  | 'NO_SUCH_MACHINE'
   /** The pause failed; the sandbox runs on. */
   | 'PAUSE_FAILED'
   /** The guest's system does not allow it. */
@@ -96,6 +98,8 @@ export type ErrorCode =
   | 'STALE_GENERATION'
   /** The machine could not be started. */
   | 'START_FAILED'
+  /** A later command for this sandbox overtook this one before it was done. */
+  | 'SUPERSEDED'
   /** It did not answer in time; the outcome is not known yet. */
   | 'TIMEOUT'
   /** Something that is needed does not answer now. */
