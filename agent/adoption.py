@@ -2,7 +2,8 @@
 
 | the ledger says | its machine runs | it does not, but a complete pause is there | neither |
 | --- | --- | --- | --- |
-| starting | ended, removed: failed | - | removed: failed |
+| starting (create) | ended, removed: failed | - | removed: failed |
+| starting (from its disk) | ended: stopped | - | stopped |
 | running | running, as it was | - | stopped |
 | pausing, snapshotting | running, the pause failed | paused | stopped |
 | resuming | running | paused, the resume failed | stopped |
@@ -38,11 +39,12 @@ class Step(StrEnum):
     DELETE = "delete"
 
 
-def plan(state: State, *, runs: bool, is_paused: bool) -> Step:
+def plan(state: State, command: CommandKind, *, runs: bool, is_paused: bool) -> Step:
     """The table above."""
     match state:
         case State.STARTING:
-            return Step.ROLL_BACK
+            # A disk that was there before is never removed.
+            return Step.STOPPED if command is CommandKind.START else Step.ROLL_BACK
         case State.DELETING:
             return Step.DELETE
         case State.STOPPING:
@@ -67,7 +69,7 @@ async def resolve(record: Record, driver: Driver, *, host_restarted: bool) -> Li
     machine = record.known()
     live = await _adopt(driver, machine)
     is_paused = live is None and await driver.is_paused(machine.sandbox_id)
-    step = plan(machine.state, runs=live is not None, is_paused=is_paused)
+    step = plan(machine.state, machine.command, runs=live is not None, is_paused=is_paused)
     if live is not None and step is not Step.CARRY_ON:
         await driver.kill(live)
     match step:
@@ -120,6 +122,10 @@ def _paused(machine: Machine) -> Changes:
 
 
 def _stopped(machine: Machine, *, host_restarted: bool) -> Changes:
+    if machine.state is State.STARTING:
+        error = AgentError(Code.START_FAILED, "The host's agent was stopped while the sandbox was starting.")
+        failed = Changes(state=State.STOPPED, cause=Cause.START_FAILED, detail=error.message)
+        return failed | answer_is(error) | process_is(None)
     if host_restarted:
         death = Death(Cause.HOST_LOST, "The host was restarted while the sandbox ran.")
     else:

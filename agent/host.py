@@ -72,6 +72,10 @@ class Host:
         """Does what a command says: see `Keeper.obey`."""
         return await self._keeper(sandbox_id).obey(action, generation)
 
+    async def set_timeout(self, sandbox_id: UUID, timeout_sec: int, generation: int | None) -> Machine:
+        """See `Keeper.set_timeout`."""
+        return await self._keeper(sandbox_id).set_timeout(timeout_sec, generation)
+
     async def ping(self, sandbox_id: UUID) -> Machine:
         """Notes activity if it runs and its guest answers, and returns the machine as it is.
 

@@ -16,7 +16,19 @@ import structlog
 from agent.drivers.driver import Death, LiveMachine
 from agent.errors import AgentError, Code
 from agent.lifecycle import Lifecycle, Stopwatch, as_failure
-from agent.machine import Action, CommandKind, Create, Destroy, Machine, Verdict, judge
+from agent.machine import (
+    Action,
+    Cause,
+    CommandKind,
+    Create,
+    Destroy,
+    Machine,
+    Resume,
+    SetTimeout,
+    State,
+    Verdict,
+    judge,
+)
 from agent.parts import Parts
 from agent.record import Changes, Record, answer_is
 
@@ -83,6 +95,19 @@ class Keeper:
             if isinstance(action, Destroy):
                 self.lifecycle.abandon_start()
         return await asyncio.shield(job.done)
+
+    async def set_timeout(self, timeout_sec: int, generation: int | None) -> Machine:
+        """Sets the idle timeout, which counts as activity and beats an expiry at the same time: a machine that is not
+        paused yet runs afterwards. The timeout of a paused or stopped one is noted only. `generation` None: not judged.
+
+        Raises:
+            AgentError: BUSY; STALE_GENERATION; WRONG_STATE; NO_SUCH_MACHINE; and, after an idle pause that could not
+                be stopped any more, what a resume raises: the timeout is set then.
+        """
+        machine = self.lifecycle.record.machine
+        beats_expiry = machine is not None and machine.state in {State.STARTING, State.RUNNING, State.PAUSING}
+        self.touch()
+        return await self.obey(SetTimeout(timeout_sec, beats_expiry), generation)
 
     @contextmanager
     def use(self) -> Iterator[LiveMachine]:
@@ -166,13 +191,11 @@ class Keeper:
     async def _judge_and_perform(self, job: _Job) -> None:
         record, action, generation = self.lifecycle.record, job.action, job.generation
         watch = Stopwatch(job.since)
+        if isinstance(action, SetTimeout):
+            await self._set_timeout(action, generation, watch)
+            return
         if generation is None:
-            machine = record.known()
-            verdict = judge(machine, action.kind, machine.generation + 1)
-            if verdict is Verdict.OBEY:
-                await self.lifecycle.perform(action, self.sandbox_id, Changes(), watch)
-            elif verdict is not Verdict.ALREADY:
-                raise _wrong_state(machine, action.kind)
+            await self._fulfil(action, watch)
             return
         if not isinstance(action, Destroy) and any(isinstance(other.action, Destroy) for other in self._jobs):
             raise AgentError(Code.STALE_GENERATION, "The sandbox is about to be deleted.")
@@ -196,6 +219,32 @@ class Keeper:
             case Verdict.UNKNOWN:
                 raise AgentError(Code.NO_SUCH_MACHINE, "This host has no such sandbox.")
 
+    async def _fulfil(self, action: Action, watch: Stopwatch) -> None:
+        """A wish of the host's own."""
+        machine = self.lifecycle.record.known()
+        verdict = judge(machine, action.kind, machine.generation + 1)
+        if verdict is Verdict.OBEY:
+            await self.lifecycle.perform(action, self.sandbox_id, Changes(), watch)
+        elif verdict is not Verdict.ALREADY:
+            raise _wrong_state(machine, action.kind)
+
+    async def _set_timeout(self, action: SetTimeout, generation: int | None, watch: Stopwatch) -> None:
+        record = self.lifecycle.record
+        machine = record.known()
+        if machine.state is State.DELETED:
+            raise AgentError(Code.NO_SUCH_MACHINE, "The sandbox was deleted.")
+        if generation is not None and generation < machine.generation:
+            raise _stale(generation, machine.generation)
+        if machine.state in {State.FAILED, State.DELETING}:
+            raise _wrong_state(machine, action.kind)
+        changes = Changes(timeout_sec=action.timeout_sec)
+        if generation is not None and generation > machine.generation:
+            changes |= Changes(generation=generation, command=action.kind) | answer_is(None)
+        await record.intend(changes, durable=True)
+        if action.beats_expiry and machine.state is State.PAUSED and machine.cause is Cause.IDLE_TIMEOUT:
+            resume = Resume(None, Cause.AUTO_RESUME)
+            await self.lifecycle.perform(resume, self.sandbox_id, Changes(), watch)
+
 
 def _repeat(machine: Machine, action: Action) -> None:
     if isinstance(action, Create) and action.spec != machine.spec:
@@ -218,6 +267,8 @@ _DONE: dict[CommandKind, str] = {
     CommandKind.CREATE: "created",
     CommandKind.PAUSE: "paused",
     CommandKind.RESUME: "resumed",
+    CommandKind.START: "started",
+    CommandKind.SET_TIMEOUT: "given a timeout",
     CommandKind.DESTROY: "deleted",
 }
 

@@ -6,7 +6,8 @@ stays in its transitional state, and the next agent resolves it as after a kill 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -21,8 +22,10 @@ from agent.machine import (
     Destroy,
     Pause,
     Resume,
+    SetTimeout,
     Spec,
     Stage,
+    Start,
     State,
 )
 from agent.parts import Parts
@@ -88,6 +91,10 @@ class Lifecycle:
                 await self._pause(action, order, watch)
             case Resume():
                 await self._resume(action, order, watch)
+            case Start():
+                await self._start(action, order, watch)
+            case SetTimeout():
+                raise TypeError("no move: the keeper sees to it")
             case Destroy():
                 await self._destroy(sandbox_id, order, watch)
 
@@ -124,7 +131,7 @@ class Lifecycle:
             await self.record.begin(action.spec, order | starting, durable=False)
             watch.mark("record")
             try:
-                live = await self._start(action.spec, incarnation, watch)
+                live = await self._launch(self._parts.driver.start(action.spec, incarnation, watch.mark))
             except Exception as error:
                 failure = as_failure(error, Code.START_FAILED, "The sandbox could not be started.")
                 failed = Changes(
@@ -134,11 +141,31 @@ class Lifecycle:
                 raise failure from error
             await self._now_running(live, Changes(), watch)
 
-    async def _start(self, spec: Spec, incarnation: UUID, watch: Stopwatch) -> LiveMachine:
+    async def _start(self, action: Start, order: Changes, watch: Stopwatch) -> None:
+        self._parts.require_open()
+        machine = self.record.known()
+        incarnation = uuid4()
+        with self._parts.capacity.held_for(machine.spec):
+            starting = Changes(state=State.STARTING, cause=Cause.USER, detail="", incarnation=incarnation)
+            await self.record.intend(order | starting | process_is(None), durable=True)
+            watch.mark("record")
+            try:
+                live = await self._launch(self._parts.driver.boot(machine.spec, incarnation, watch.mark))
+            except Exception as error:
+                failure = as_failure(error, Code.START_FAILED, "The sandbox could not be started.")
+                stopped = Changes(
+                    state=State.STOPPED, cause=Cause.START_FAILED, detail=failure.message, stages=watch.stages
+                )
+                await self.record.conclude(stopped | answer_is(failure))
+                raise failure from error
+            await self._now_running(live, Changes(timeout_sec=action.timeout_sec), watch)
+
+    async def _launch(self, launch: Coroutine[Any, Any, LiveMachine]) -> LiveMachine:
+        """Of a start; it can be abandoned."""
         self._abandoned = False
         try:
             async with asyncio.timeout(START_DEADLINE_SECONDS) as self._start_scope:
-                return await self._parts.driver.start(spec, incarnation, watch.mark)
+                return await launch
         except TimeoutError as error:
             if not self._abandoned:
                 raise
@@ -173,7 +200,7 @@ class Lifecycle:
         machine = self.record.known()
         incarnation = uuid4()
         with self._parts.capacity.held_for(machine.spec):
-            resuming = Changes(state=State.RESUMING, cause=Cause.USER, detail="", incarnation=incarnation)
+            resuming = Changes(state=State.RESUMING, cause=action.cause, detail="", incarnation=incarnation)
             await self.record.intend(order | resuming, durable=True)
             watch.mark("record")
             try:
@@ -183,9 +210,11 @@ class Lifecycle:
                 failure = as_failure(error, Code.START_FAILED, "The sandbox could not be resumed.")
                 as_before = Changes(state=State.PAUSED, cause=machine.cause, incarnation=machine.incarnation)
                 outcome = Changes(detail=failure.message, stages=watch.stages)
-                await self.record.conclude(as_before | outcome | answer_is(failure))
+                answer = answer_is(failure) if order else Changes()
+                await self.record.conclude(as_before | outcome | answer)
                 raise failure from error
-            await self._now_running(live, Changes(timeout_sec=action.timeout_sec), watch)
+            timeout_sec = machine.timeout_sec if action.timeout_sec is None else action.timeout_sec
+            await self._now_running(live, Changes(timeout_sec=timeout_sec), watch)
 
     async def _destroy(self, sandbox_id: UUID, order: Changes, watch: Stopwatch) -> None:
         known = self.record.machine is not None

@@ -53,6 +53,14 @@ class Client:
         request = pb.ResumeMachineRequest(sandbox_id=sandbox_id, generation=generation, timeout_sec=timeout_sec)
         return await self.stub.ResumeMachine(request, metadata=self.metadata)
 
+    async def start(self, sandbox_id: str, generation: int, timeout_sec: int = 0) -> pb.Machine:
+        request = pb.StartMachineRequest(sandbox_id=sandbox_id, generation=generation, timeout_sec=timeout_sec)
+        return await self.stub.StartMachine(request, metadata=self.metadata)
+
+    async def set_timeout(self, sandbox_id: str, timeout_sec: int, generation: int = 0) -> pb.Machine:
+        request = pb.SetTimeoutRequest(sandbox_id=sandbox_id, generation=generation, timeout_sec=timeout_sec)
+        return await self.stub.SetTimeout(request, metadata=self.metadata)
+
     async def destroy(self, sandbox_id: str, generation: int) -> pb.Machine:
         request = pb.DestroyMachineRequest(sandbox_id=sandbox_id, generation=generation)
         return await self.stub.DestroyMachine(request, metadata=self.metadata)

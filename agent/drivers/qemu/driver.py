@@ -177,6 +177,10 @@ class QemuDriver:
         await asyncio.to_thread(records.end_process, self._folder(spec.sandbox_id))
         return self._watched(spec, await self._ready.cloner.resume(spec, incarnation, stage))
 
+    async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:  # noqa: ARG002
+        """See `Driver.boot`."""
+        raise AgentError(Code.START_FAILED, "This host cannot boot a sandbox from its disk yet.")
+
     def _watched(self, spec: Spec, machine: QemuMachine) -> QemuMachine:
         self._machines[spec.sandbox_id] = machine
         self._tasks.keep(self._watch(spec.sandbox_id, machine), f"watch {spec.sandbox_id}")

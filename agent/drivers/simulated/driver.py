@@ -115,6 +115,13 @@ class SimulatedDriver:
             raise AgentError(Code.IMAGE_MISMATCH, "Nothing was saved of this sandbox.")
         return await self._launch("resume", spec, incarnation, stage)
 
+    async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
+        """A machine on the disk that is there."""
+        if not (self._folder / str(spec.sandbox_id) / "disk").is_dir():
+            raise AgentError(Code.START_FAILED, "The sandbox has no disk on this host.")
+        self._set_state(spec.sandbox_id, "stopped")
+        return await self._launch("boot", spec, incarnation, stage)
+
     async def is_paused(self, sandbox_id: UUID) -> bool:
         """Whether it was saved and has not gone on since."""
         return self._state(sandbox_id) == "paused"
