@@ -1,6 +1,7 @@
 """This host: its machines, each with a keeper, from the start of the agent to its end."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from agent.keeper import Keeper
 from agent.ledger import Ledger, LedgerError
 from agent.machine import Action, Cause, Machine, Pause, State
 from agent.parts import Capacity, Parts
+from agent.reaper import Reaper
 from agent.record import Record
 
 _log = structlog.get_logger(__name__)
@@ -67,6 +69,7 @@ class Host:
         self._keepers: dict[UUID, Keeper] = {}
         self._image_failure = ""
         self._unknown: frozenset[UUID] = frozenset()
+        self.reaper = Reaper(self._keepers, parts)
 
     async def obey(self, sandbox_id: UUID, action: Action, generation: int) -> Machine:
         """Does what a command says: see `Keeper.obey`."""
@@ -83,6 +86,7 @@ class Host:
         """
         keeper = self._keepers.get(sandbox_id)
         if keeper is not None and keeper.lifecycle.live is not None:
+            keeper.lifecycle.timer.touch()
             try:
                 async with asyncio.timeout(PING_DEADLINE_SECONDS):
                     await keeper.lifecycle.live.ping()
@@ -242,6 +246,7 @@ async def open_host(
     available_mb: Callable[[], int] | None,
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Host]:
     """The host with all its tasks. It has adopted what an earlier agent left when this returns; at the end its
     machines run on. `available_mb` says how much memory is free; None: never count it (see `Capacity`)."""
@@ -262,10 +267,10 @@ async def open_host(
                     return task
 
                 capacity = Capacity(available_mb)
-                host = Host(data_dir, Parts(driver, ledger, inventory, capacity, now, spawn))
+                host = Host(data_dir, Parts(driver, ledger, inventory, capacity, now, monotonic, spawn))
                 try:
                     await host.adopt()
-                    tasks |= {spawn(host.prepare()), spawn(host.keep_house())}
+                    tasks |= {spawn(host.prepare()), spawn(host.keep_house()), spawn(host.reaper.run())}
                     yield host
                 except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
                     failure = error

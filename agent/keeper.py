@@ -23,6 +23,7 @@ from agent.machine import (
     Create,
     Destroy,
     Machine,
+    Pause,
     Resume,
     SetTimeout,
     State,
@@ -30,12 +31,14 @@ from agent.machine import (
     judge,
 )
 from agent.parts import Parts
-from agent.record import Changes, Record, answer_is
+from agent.record import Changes, answer_is
 
 _log = structlog.get_logger(__name__)
 
 COMMANDS_MAX = 8
 """Commands that wait for one sandbox, the one under way included; the control plane sends one, and maybe a delete."""
+
+_IDLE_PAUSE = Pause(Cause.IDLE_TIMEOUT)
 
 
 @dataclass(slots=True)
@@ -59,9 +62,7 @@ class Keeper:
 
     def __init__(self, sandbox_id: UUID, parts: Parts, retired: Callable[[UUID], None]) -> None:
         self.sandbox_id = sandbox_id
-        self.lifecycle = Lifecycle(Record(sandbox_id, parts), parts, self._on_death)
-        self.users = 0
-        """Commands and file transfers that run in it now."""
+        self.lifecycle = Lifecycle(sandbox_id, parts, self._on_death)
         self.task: asyncio.Task[None] | None = None
         """The one that runs `run`; it belongs to the host."""
         self._parts = parts
@@ -87,11 +88,7 @@ class Keeper:
         if job is None:
             if len(self._jobs) >= COMMANDS_MAX:
                 raise AgentError(Code.BUSY, f"{COMMANDS_MAX} commands wait for this sandbox already.")
-            job = _Job(action, generation)
-            # Nobody may be left to ask for the outcome; it is in the ledger.
-            job.done.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._jobs.append(job)
-            self._mailbox.put_nowait(job)
+            job = self._take_on(action, generation)
             if isinstance(action, Destroy):
                 self.lifecycle.abandon_start()
         return await asyncio.shield(job.done)
@@ -116,17 +113,30 @@ class Keeper:
         A pause or an end does not wait for its users: the driver ends what they do with a typed error.
         """
         live = self.lifecycle.require_live()
-        self.users += 1
         self.touch()
         try:
-            yield live
+            with self.lifecycle.timer.use():
+                yield live
         finally:
-            self.users -= 1
             self.touch()
 
     def touch(self) -> None:
         """Notes that the sandbox is in use."""
+        self.lifecycle.timer.touch()
         self._parts.inventory.touch(self.sandbox_id, self._parts.now())
+
+    @property
+    def pauses_idle(self) -> bool:
+        """Whether an idle pause waits or is under way."""
+        return any(job.action == _IDLE_PAUSE and job.generation is None for job in self._jobs)
+
+    def pause_if_idle(self) -> bool:
+        """Begins a pause if nothing happened for the machine's timeout and nothing else is being done with it; answers
+        whether it did. Whoever comes before the pause has begun with the machine stops it."""
+        if self._jobs or not self.lifecycle.is_idle():
+            return False
+        self._take_on(_IDLE_PAUSE, None)
+        return True
 
     async def run(self) -> None:
         """The keeper's task."""
@@ -146,6 +156,14 @@ class Keeper:
 
     def _nothing_left(self) -> bool:
         return not self._jobs and self.lifecycle.live is None
+
+    def _take_on(self, action: Action, generation: int | None) -> _Job:
+        job = _Job(action, generation)
+        # Nobody may be left to ask for the outcome; it is in the ledger.
+        job.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._jobs.append(job)
+        self._mailbox.put_nowait(job)
+        return job
 
     def _join(self, action: Action, generation: int) -> _Job | None:
         """The job of the same command, if it waits or is under way."""
@@ -221,6 +239,8 @@ class Keeper:
 
     async def _fulfil(self, action: Action, watch: Stopwatch) -> None:
         """A wish of the host's own."""
+        if action == _IDLE_PAUSE and not self.lifecycle.is_idle():
+            return
         machine = self.lifecycle.record.known()
         verdict = judge(machine, action.kind, machine.generation + 1)
         if verdict is Verdict.OBEY:

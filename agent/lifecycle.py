@@ -7,6 +7,7 @@ stays in its transitional state, and the next agent resolves it as after a kill 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,12 +15,14 @@ import structlog
 
 from agent.drivers.driver import Death, LiveMachine
 from agent.errors import AgentError, Code
+from agent.idle import IdleTimer
 from agent.machine import (
     ACCEPTS_GUEST_CALLS,
     Action,
     Cause,
     Create,
     Destroy,
+    Machine,
     Pause,
     Resume,
     SetTimeout,
@@ -68,8 +71,9 @@ class Stopwatch:
 class Lifecycle:
     """One sandbox's machine. `live` is there exactly while one runs and is not being ended."""
 
-    def __init__(self, record: Record, parts: Parts, on_death: Callable[[LiveMachine, Death], None]) -> None:
-        self.record = record
+    def __init__(self, sandbox_id: UUID, parts: Parts, on_death: Callable[[LiveMachine, Death], None]) -> None:
+        self.record = Record(sandbox_id, parts, self.auto_pause_at)
+        self.timer = IdleTimer(parts.monotonic)
         self.live: LiveMachine | None = None
         self._parts = parts
         self._on_death = on_death
@@ -112,6 +116,7 @@ class Lifecycle:
     def hold(self, live: LiveMachine) -> None:
         """Takes charge of a machine that runs."""
         self.live = live
+        self.timer.begin()
         self._death_watch = self._parts.spawn(self._watch_death(live))
 
     def require_live(self) -> LiveMachine:
@@ -122,6 +127,16 @@ class Lifecycle:
         if self.live is None or machine.state not in ACCEPTS_GUEST_CALLS:
             raise AgentError(Code.WRONG_STATE, f"The sandbox is {machine.state.value}, not running.")
         return self.live
+
+    def auto_pause_at(self, machine: Machine) -> datetime | None:
+        """When the machine will be paused, being as given, if nothing happens in it."""
+        remaining = self.timer.remaining(machine.timeout_sec) if machine.state is State.RUNNING else None
+        return None if remaining is None else self._parts.now() + timedelta(seconds=remaining)
+
+    def is_idle(self) -> bool:
+        """Whether the machine is to be paused now because nothing happened in it."""
+        machine = self.record.machine
+        return machine is not None and self.live is not None and self.timer.expired(machine.timeout_sec)
 
     async def _create(self, action: Create, order: Changes, watch: Stopwatch) -> None:
         self._parts.require_open()
@@ -179,6 +194,10 @@ class Lifecycle:
         pausing = Changes(state=State.PAUSING, cause=action.cause, detail="")
         await self.record.intend(order | pausing, durable=True)
         watch.mark("record")
+        if action.cause is Cause.IDLE_TIMEOUT and not self.is_idle():
+            # Somebody came while it was being written: nothing was done to the machine yet.
+            await self.record.conclude(Changes(state=State.RUNNING, cause=machine.cause, detail=machine.detail))
+            return
         try:
             await self._parts.driver.pause(machine.spec, live, watch.mark)
         except Exception as error:
@@ -188,6 +207,8 @@ class Lifecycle:
                 self._release()
                 await self.record.conclude(_stopped(await _death_of(live)) | answer)
             else:
+                if action.cause is Cause.IDLE_TIMEOUT:
+                    self.timer.failed()
                 runs_on = Changes(state=State.RUNNING, cause=machine.cause, detail=failure.message)
                 await self.record.conclude(runs_on | answer)
             raise failure from error

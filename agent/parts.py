@@ -53,13 +53,15 @@ class Capacity:
 
 @dataclass(slots=True)
 class Parts:
-    """`closed_to_new` is set when the host is being shut down. `spawn` starts a task that the host owns."""
+    """`closed_to_new` is set when the host is being shut down. `spawn` starts a task that the host owns. `monotonic`
+    gives seconds and never goes back, as `now` may."""
 
     driver: Driver
     ledger: Ledger
     inventory: Inventory
     capacity: Capacity
     now: Callable[[], datetime]
+    monotonic: Callable[[], float]
     spawn: Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
     closed_to_new: bool = False
 

@@ -1,7 +1,9 @@
 """What the ledger holds of one sandbox, and how it is changed."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import TypedDict
 from uuid import UUID
 
@@ -49,9 +51,16 @@ def answer_is(error: AgentError | None) -> Changes:
 class Record:
     """One sandbox's entry in the ledger; the inventory holds the newest version."""
 
-    def __init__(self, sandbox_id: UUID, parts: Parts) -> None:
+    def __init__(
+        self,
+        sandbox_id: UUID,
+        parts: Parts,
+        auto_pause_at: Callable[[Machine], datetime | None] = lambda _: None,
+    ) -> None:
+        """`auto_pause_at` says when a machine that is as given will be paused."""
         self._sandbox_id = sandbox_id
         self._parts = parts
+        self._auto_pause_at = auto_pause_at
         self._tombstone: Machine | None = None
 
     @property
@@ -99,7 +108,7 @@ class Record:
         if "state" in changes:
             _require_move(before.state, after.state)
             after = replace(after, changed_at=self._parts.now())
-        return after
+        return replace(after, auto_pause_at=self._auto_pause_at(after))
 
     async def _write(self, machine: Machine, *, durable: bool) -> None:
         try:

@@ -1,9 +1,11 @@
 """A host with the simulated driver, served on loopback, and a real client of it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid4
@@ -33,6 +35,20 @@ def new_sandbox() -> str:
 
 def uuid_of(sandbox_id: str) -> UUID:
     return UUID(sandbox_id.removeprefix("sb-"))
+
+
+class Clock:
+    """Both clocks of an agent. Each goes on by itself, and can be set."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.time_of_day_ahead = timedelta()
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.ahead) + self.time_of_day_ahead
 
 
 @dataclass(frozen=True)
@@ -155,13 +171,18 @@ async def connected(port: int, token: str = TOKEN) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, *, faults: Faults | None = None, available_mb: Callable[[], int] | None = None
+    folder: Path,
+    *,
+    faults: Faults | None = None,
+    available_mb: Callable[[], int] | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Served]:
     """A new agent on this data directory; at the end it stops as after SIGTERM."""
+    clock = clock or Clock()
     folder.mkdir(exist_ok=True)
     driver = SimulatedDriver(folder / "simulated", faults)
     async with (
-        open_host(folder, driver, available_mb) as host,
+        open_host(folder, driver, available_mb, now=clock.now, monotonic=clock.monotonic) as host,
         serve(host, address="127.0.0.1:0", token=TOKEN, name="test", version="0") as port,
         connected(port) as client,
     ):
