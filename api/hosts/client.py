@@ -35,8 +35,19 @@ CHUNK_BYTES = 32 * 1024
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024
 """An inventory of some ten thousand machines."""
 
+KEEPALIVE_MS = 5_000
+KEEPALIVE_TIMEOUT_MS = 5_000
+"""A connection whose other end is gone without a word is given up after 10 s and made anew. Without this it would be
+kept until the kernel gives up, a quarter of an hour later, and the host be unreachable all that time."""
+
 _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    # the core counts keep-alives with other pings, and has a time-out of a minute of its own for them
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     # an agent that restarts is found again within a second
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -66,14 +66,14 @@ class Platform:
     """Open while `opened` runs; its methods are called in its own loop."""
 
     def __init__(
-        self, database: asyncpg.Connection, agent: Agent, served: Served, folder: Path, replicas: tuple[Running, ...]
+        self, database_url: str, agent: Agent, served: Served, folder: Path, replicas: tuple[Running, ...]
     ) -> None:
         self.agent = agent
         self.served = served
         self.replicas = replicas
         self.promises = Promises()
         self.teams: tuple[Principal, ...] = ()
-        self._database = database
+        self._database_url = database_url
         self._folder = folder
         self._turns = random.Random(0)  # noqa: S311 - which replica a client comes to
 
@@ -91,10 +91,9 @@ class Platform:
                 await stack.enter_async_context(services_running(database_url, agent.address, address, clock=clock))
                 for _ in range(2)
             ]
-            database = replicas[0].database
-            platform = cls(database, agent, served, folder, tuple(replicas))
+            platform = cls(database_url, agent, served, folder, tuple(replicas))
             services = replicas[0].services
-            second = await principal_of(services, await other_team(database))
+            second = await principal_of(services, await other_team(replicas[0].database))
             platform.teams = (replicas[0].principal, second)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             watchers = [group.create_task(platform.watch(principal)) for principal in platform.teams]
@@ -113,6 +112,15 @@ class Platform:
     def replica(self) -> Running:
         """Where a client happens to come out."""
         return self._turns.choice(self.replicas)
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection that no replica knows."""
+        connection = await asyncpg.connect(self._database_url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     async def watch(self, principal: Principal) -> None:
         """Follows a team's list for ever, from replica to replica, as a client does that reconnects."""
@@ -136,10 +144,11 @@ class Platform:
 
     async def cut_connections(self) -> None:
         """Every connection of the replicas to PostgreSQL ends at once."""
-        await self._database.execute(
-            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = 'nestbox-api'"""
-        )
+        async with self.database() as database:
+            await database.execute(
+                """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'nestbox-api'"""
+            )
 
     def lose_wake_ups(self, lost: bool) -> None:
         """Whether wake-ups get lost from now on: readers have only their polling then."""
@@ -166,7 +175,9 @@ class Platform:
         async def holds() -> bool:
             nonlocal violations
             await self.look()
-            if await self._database.fetchval(_UNSETTLED, sorted(TRANSITIONAL)) or not await self.agent.answers():
+            async with self.database() as database:
+                under_way = await database.fetchval(_UNSETTLED, sorted(TRANSITIONAL))
+            if under_way or not await self.agent.answers():
                 return False
             violations = await self.violations()
             return not violations
@@ -178,9 +189,9 @@ class Platform:
 
     async def violations(self) -> list[Violation]:
         """What does not hold now."""
-        async with self.agent.client() as client:
+        async with self.agent.client() as client, self.database() as database:
             agents = {self.agent.data_dir: client, self._folder / "served": self.served}
-            return check(await gather(self._database, agents, self.promises, probe_stale=True))
+            return check(await gather(database, agents, self.promises, probe_stale=True))
 
 
 class InThread:
