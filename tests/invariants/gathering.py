@@ -127,8 +127,8 @@ async def _events(database: asyncpg.Connection) -> tuple[Event, ...]:
 async def _obeyed_stale(client: Client, rows: Collection[Sandbox]) -> list[UUID]:
     obeyed = []
     for row in rows:
-        if row.generation < 2 or row.observed_generation < row.generation:
-            continue  # its host may not have heard of the newer one, and is then right to obey
+        if row.state is State.DELETED or row.generation < 2 or row.observed_generation < row.generation:
+            continue  # gone, or its host may not have heard of the newer one, and is then right to obey
         try:
             await client.pause(f"sb-{row.id}", row.generation - 1)
         except grpc.aio.AioRpcError as error:
