@@ -20,6 +20,7 @@ from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import ManifestError
 from agent.drivers.qemu.monitor import Monitor, MonitorError
 from agent.drivers.qemu.process import QemuProcess
+from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
 from agent.machine import Spec
@@ -74,7 +75,7 @@ class Adopter:
             ) from error
         group = self.groups.group_of(identity.pid, str(incarnation))
         running = Running(process, monitor, group, self._uid(identity.pid), folder / OVERLAY, self.uids)
-        machine = QemuMachine(folder, image, incarnation, running)
+        machine = QemuMachine(folder, image, incarnation, running, Base(record.ram_base))
         if status in LOADING:
             await machine.end()
             return None

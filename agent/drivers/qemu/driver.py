@@ -20,6 +20,7 @@ from agent.drivers.driver import (
 from agent.drivers.qemu import accelerator, prerequisites, records, saved, tsc
 from agent.drivers.qemu.accelerator import Verdict
 from agent.drivers.qemu.adoption import Adopter
+from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import find_groups
 from agent.drivers.qemu.clones import Cloner
 from agent.drivers.qemu.host import Host
@@ -92,6 +93,7 @@ class QemuDriver:
             uids=uids,
             changes_user=jail.changes_user,
             cloner=Cloner(settings, self._store, launcher, version),
+            booter=Booter(settings, self._store, launcher),
             maker=TemplateMaker(
                 self._store, launcher, settings.data_dir, settings.boot_timeout_seconds, settings.boot_attempts
             ),
@@ -177,9 +179,9 @@ class QemuDriver:
         await asyncio.to_thread(records.end_process, self._folder(spec.sandbox_id))
         return self._watched(spec, await self._ready.cloner.resume(spec, incarnation, stage))
 
-    async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:  # noqa: ARG002
+    async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.boot`."""
-        raise AgentError(Code.START_FAILED, "This host cannot boot a sandbox from its disk yet.")
+        return self._watched(spec, await self._ready.booter.boot(spec, incarnation, stage))
 
     def _watched(self, spec: Spec, machine: QemuMachine) -> QemuMachine:
         self._machines[spec.sandbox_id] = machine

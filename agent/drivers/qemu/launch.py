@@ -17,6 +17,7 @@ from agent.drivers.qemu.cgroups import Group, Groups, Limits
 from agent.drivers.qemu.jail import Jail, View
 from agent.drivers.qemu.monitor import Monitor, MonitorError
 from agent.drivers.qemu.process import QemuProcess
+from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.spawn import Spawned, SpawnError, spawn
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
@@ -42,6 +43,7 @@ class Plan:
     ram_bytes: int
     ram_shared: bool
     limits: Limits
+    ram_base: Base = Base.IMAGE
     state_fd: int | None = None
     boot: Boot | None = None
 
@@ -121,7 +123,7 @@ class Launcher:
             undo.push_async_callback(running.end)
             if cancelled is not None:
                 raise cancelled
-            records.write(plan.folder, plan.name, plan.image_id, running.process.identity)
+            records.write(plan.folder, plan.name, plan.image_id, plan.ram_base, running.process.identity)
             await self._greet(running, connection)
             undo.pop_all()
             return running

@@ -13,6 +13,7 @@ from agent.drivers.driver import Command, Death, FileReader, Process, ProcessIde
 from agent.drivers.qemu import sockets
 from agent.drivers.qemu.images import Image
 from agent.drivers.qemu.launch import RUN, Running
+from agent.drivers.qemu.ram import Base
 from agent.errors import AgentError, Code
 from agent.link.link import GuestLink, Identity
 from agent.machine import Cause, Spec
@@ -26,9 +27,12 @@ PING_SECONDS = 10.0  # to connect again to a guest after its connection was lost
 class QemuMachine:
     """A `LiveMachine`. Only the driver makes, stops and ends it."""
 
-    def __init__(self, folder: Path, image: Image, incarnation: UUID, running: Running) -> None:
+    def __init__(
+        self, folder: Path, image: Image, incarnation: UUID, running: Running, ram_base: Base = Base.IMAGE
+    ) -> None:
         self.folder = folder
         self.image = image
+        self.ram_base = ram_base
         self.running = running
         self._incarnation = incarnation
         self._link: GuestLink | None = None

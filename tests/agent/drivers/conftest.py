@@ -1,0 +1,44 @@
+"""Both drivers, each in turn, for the tests of what every driver promises."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from agent.drivers.driver import Driver
+from agent.drivers.simulated import SimulatedDriver
+from agent.errors import AgentError
+from nestbox.settings import read_settings
+from tests.agent.drivers.bench import Bench
+from tests.agent.drivers.qemu.laboratory import Laboratory
+
+
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["simulated", pytest.param("qemu", marks=pytest.mark.vm)]
+)
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    async with contextlib.AsyncExitStack() as stack:
+        if request.param == "simulated":
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+            def make() -> Driver:
+                return SimulatedDriver(folder / "simulated")
+        else:
+            settings = read_settings(os.environ, root=os.geteuid() == 0, home=Path.home())
+            laboratory = Laboratory(settings.cache_dir)
+            stack.callback(laboratory.remove)
+            make = laboratory.second
+        bench = Bench(request.param, make, make())
+        try:
+            await bench.driver.open()
+        except AgentError as error:
+            pytest.fail(f"This computer cannot run the driver {request.param}, so it cannot be tested: {error.message}")
+        await bench.driver.prepare("base", 1, 512)
+        yield bench
+        for sandbox_id in await bench.driver.leftovers():
+            await bench.driver.remove(sandbox_id)
+        await bench.driver.close()
