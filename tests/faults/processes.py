@@ -44,6 +44,11 @@ class Program:
         return path.read_text(errors="replace") if path.exists() else ""
 
     @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
     def runs(self) -> bool:
         return self.process is not None and self.process.poll() is None
 

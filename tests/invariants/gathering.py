@@ -1,7 +1,7 @@
 """Gathering evidence: from PostgreSQL, from agents, and from their data directories behind their backs."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,9 +12,13 @@ import grpc.aio
 from agent.errors import Code
 from api.domain.operation import OperationKind, OperationState
 from api.domain.sandbox import Cause, Goal, State
+from nestbox.demo.processes import machine_processes
 from proto.host.v1 import host_pb2 as pb
 from tests.agent.serving import Client, code_of, state_of, uuid_of
 from tests.invariants.evidence import Event, Evidence, Kept, Machine, Operation, Promises, Sandbox
+
+Keeps = Callable[[UUID, Path], list[Kept]]
+"""Finds what lies and runs on a host below its data directory."""
 
 
 async def gather(
@@ -22,11 +26,13 @@ async def gather(
     agents: Mapping[Path, Client],
     promises: Promises | None = None,
     *,
+    keeps: Keeps | None = None,
     probe_stale: bool = False,
 ) -> Evidence:
-    """Everything of one platform with simulated machines. `agents` are clients by data directory, those that answer.
+    """Everything of one platform; `keeps` looks at a data directory, by default one with simulated machines.
 
-    `probe_stale` sends every host an older generation for each sandbox, which a sound one refuses.
+    `agents` are clients by data directory, those that answer. `probe_stale` sends every host an older
+    generation for each sandbox, which a sound one refuses.
     """
     sandboxes = await _sandboxes(database)
     machines: list[Machine] = []
@@ -38,7 +44,7 @@ async def gather(
         host_id = _bare(host.host_id)
         running[host_id] = host.machines_running
         machines += [machine_of(host_id, machine) for machine in (await client.inventory()).values()]
-        kept += simulated_kept(host_id, data_dir)
+        kept += (keeps or simulated_kept)(host_id, data_dir)
         if probe_stale:
             obeyed += await _obeyed_stale(client, [row for row in sandboxes if row.host_id == host_id])
     return Evidence(
@@ -74,6 +80,17 @@ def simulated_kept(host_id: UUID, data_dir: Path) -> list[Kept]:
         live = () if state in {"", "paused", "stopped"} else (state,)
         disk = (folder / "disk").is_dir()
         found.append(Kept(host_id, UUID(folder.name), live=live, saved=state == "paused", has_disk=disk))
+    return found
+
+
+def real_kept(host_id: UUID, data_dir: Path) -> list[Kept]:
+    """What QEMU's driver has on disk, and which QEMUs run; a process is one of a sandbox if an argument names it."""
+    found = []
+    for folder in sorted((data_dir / "machines").iterdir()):
+        live = [pid for pid, program in machine_processes(folder.name).items() if program.startswith("qemu-system")]
+        names = {path.name for path in folder.iterdir()}
+        saved = any(name.startswith("pause-") for name in names)
+        found.append(Kept(host_id, UUID(folder.name), tuple(map(str, live)), saved, "overlay.qcow2" in names))
     return found
 
 
