@@ -16,6 +16,7 @@ from agent.adoption import UNFINISHED, resolve
 from agent.computer import Computer, boot_id, host_id, read_computer
 from agent.drivers.driver import Driver, DriverFacts, LiveMachine
 from agent.errors import AgentError, Code
+from agent.faults import NO_FAULTS, Faults
 from agent.inventory import TOMBSTONES_LISTED, Inventory, Snapshot, Watch
 from agent.keeper import Keeper
 from agent.ledger import Ledger, LedgerError
@@ -247,6 +248,7 @@ async def open_host(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
+    faults: Faults = NO_FAULTS,
 ) -> AsyncIterator[Host]:
     """The host with all its tasks. It has adopted what an earlier agent left when this returns; at the end its
     machines run on. `available_mb` says how much memory is free; None: never count it (see `Capacity`)."""
@@ -267,7 +269,7 @@ async def open_host(
                     return task
 
                 capacity = Capacity(available_mb)
-                host = Host(data_dir, Parts(driver, ledger, inventory, capacity, now, monotonic, spawn))
+                host = Host(data_dir, Parts(driver, ledger, inventory, capacity, now, monotonic, spawn, faults))
                 try:
                     await host.adopt()
                     tasks |= {spawn(host.prepare()), spawn(host.keep_house()), spawn(host.reaper.run())}

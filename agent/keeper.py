@@ -196,9 +196,11 @@ class Keeper:
         log = _log.bind(sandbox_id=str(self.sandbox_id), command=job.action.kind.value, generation=job.generation)
         try:
             await self._judge_and_perform(job)
+            if self._parts.faults.take_again():
+                await self._judge_and_perform(job)
             job.done.set_result(self.lifecycle.record.known())
             log.info("command done", milliseconds=round((time.perf_counter() - job.since) * 1000, 1))
-        except Exception as error:  # noqa: BLE001 - this task must outlive every failure of a command
+        except BaseException as error:  # noqa: BLE001 - this task must outlive every failure of a command
             failure = as_failure(error, Code.INTERNAL, "The command failed.")
             log.warning("command refused or failed", code=failure.code.value, error=failure.message)
             job.done.set_exception(failure)
@@ -208,9 +210,10 @@ class Keeper:
 
     async def _judge_and_perform(self, job: _Job) -> None:
         record, action, generation = self.lifecycle.record, job.action, job.generation
-        watch = Stopwatch(job.since)
+        name = "auto_pause" if action == _IDLE_PAUSE else action.kind.value
+        watch = Stopwatch(job.since, self._parts.faults.steps(name))
         if isinstance(action, SetTimeout):
-            await self._set_timeout(action, generation, watch)
+            await self._set_timeout(action, generation, job.since)
             return
         if generation is None:
             await self._fulfil(action, watch)
@@ -248,7 +251,7 @@ class Keeper:
         elif verdict is not Verdict.ALREADY:
             raise _wrong_state(machine, action.kind)
 
-    async def _set_timeout(self, action: SetTimeout, generation: int | None, watch: Stopwatch) -> None:
+    async def _set_timeout(self, action: SetTimeout, generation: int | None, since: float) -> None:
         record = self.lifecycle.record
         machine = record.known()
         if machine.state is State.DELETED:
@@ -263,7 +266,8 @@ class Keeper:
         await record.intend(changes, durable=True)
         if action.beats_expiry and machine.state is State.PAUSED and machine.cause is Cause.IDLE_TIMEOUT:
             resume = Resume(None, Cause.AUTO_RESUME)
-            await self.lifecycle.perform(resume, self.sandbox_id, Changes(), watch)
+            resuming = Stopwatch(since, self._parts.faults.steps(resume.kind.value))
+            await self.lifecycle.perform(resume, self.sandbox_id, Changes(), resuming)
 
 
 def _repeat(machine: Machine, action: Action) -> None:

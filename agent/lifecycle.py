@@ -32,7 +32,7 @@ from agent.machine import (
     State,
 )
 from agent.parts import Parts
-from agent.record import Changes, Record, answer_is, process_is
+from agent.record import Changes, Record, answer_is, is_cancelled, process_is
 
 _log = structlog.get_logger(__name__)
 
@@ -50,11 +50,12 @@ _NO_TEMPLATE = UUID(int=0)
 class Stopwatch:
     """The stages of one command."""
 
-    def __init__(self, queued_since: float) -> None:
-        """`queued_since` is on the clock of `time.perf_counter`."""
-        self._last = queued_since
-        self._stages: list[Stage] = []
-        self.mark("queue")
+    def __init__(self, queued_since: float, reach: Callable[[str], None]) -> None:
+        """`queued_since` is on the clock of `time.perf_counter`; `reach` is called with each step that is reached."""
+        self.reach = reach
+        now = time.perf_counter()
+        self._last = now
+        self._stages = [Stage("queue", int((now - queued_since) * 1_000_000))]
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -66,6 +67,11 @@ class Stopwatch:
         now = time.perf_counter()
         self._stages.append(Stage(name, int((now - self._last) * 1_000_000)))
         self._last = now
+        self.reach(name)
+
+    def concluding(self) -> None:
+        """What was to be done is done, or undone, and is about to be recorded."""
+        self.reach("conclude")
 
 
 class Lifecycle:
@@ -88,6 +94,7 @@ class Lifecycle:
         Raises:
             AgentError: as the driver's; what that left behind is recorded.
         """
+        watch.reach("begin")
         match action:
             case Create():
                 await self._create(action, order, watch)
@@ -101,6 +108,7 @@ class Lifecycle:
                 raise TypeError("no move: the keeper sees to it")
             case Destroy():
                 await self._destroy(sandbox_id, order, watch)
+        watch.reach("done")
 
     def abandon_start(self) -> None:
         """Ends a start that is under way: it fails, and leaves nothing."""
@@ -144,15 +152,15 @@ class Lifecycle:
         with self._parts.capacity.held_for(action.spec):
             starting = Changes(incarnation=incarnation, timeout_sec=action.timeout_sec)
             await self.record.begin(action.spec, order | starting, durable=False)
-            watch.mark("record")
             try:
+                watch.mark("record")
                 live = await self._launch(self._parts.driver.start(action.spec, incarnation, watch.mark))
-            except Exception as error:
+            except BaseException as error:
                 failure = as_failure(error, Code.START_FAILED, "The sandbox could not be started.")
                 failed = Changes(
                     state=State.FAILED, cause=Cause.START_FAILED, detail=failure.message, stages=watch.stages
                 )
-                await self.record.conclude(failed | answer_is(failure))
+                await self.record.conclude(failed | answer_is(failure), before=watch.concluding)
                 raise failure from error
             await self._now_running(live, Changes(), watch)
 
@@ -163,15 +171,15 @@ class Lifecycle:
         with self._parts.capacity.held_for(machine.spec):
             starting = Changes(state=State.STARTING, cause=Cause.USER, detail="", incarnation=incarnation)
             await self.record.intend(order | starting | process_is(None), durable=True)
-            watch.mark("record")
             try:
+                watch.mark("record")
                 live = await self._launch(self._parts.driver.boot(machine.spec, incarnation, watch.mark))
-            except Exception as error:
+            except BaseException as error:
                 failure = as_failure(error, Code.START_FAILED, "The sandbox could not be started.")
                 stopped = Changes(
                     state=State.STOPPED, cause=Cause.START_FAILED, detail=failure.message, stages=watch.stages
                 )
-                await self.record.conclude(stopped | answer_is(failure))
+                await self.record.conclude(stopped | answer_is(failure), before=watch.concluding)
                 raise failure from error
             await self._now_running(live, Changes(timeout_sec=action.timeout_sec), watch)
 
@@ -193,28 +201,50 @@ class Lifecycle:
         # Durable: after a power cut the driver is asked "paused or not" only if a pause had begun.
         pausing = Changes(state=State.PAUSING, cause=action.cause, detail="")
         await self.record.intend(order | pausing, durable=True)
-        watch.mark("record")
-        if action.cause is Cause.IDLE_TIMEOUT and not self.is_idle():
-            # Somebody came while it was being written: nothing was done to the machine yet.
-            await self.record.conclude(Changes(state=State.RUNNING, cause=machine.cause, detail=machine.detail))
-            return
         try:
+            watch.mark("record")
+            if action.cause is Cause.IDLE_TIMEOUT and not self.is_idle():
+                # Somebody came while it was being written: nothing was done to the machine yet.
+                await self.record.conclude(Changes(state=State.RUNNING, cause=machine.cause, detail=machine.detail))
+                return
             await self._parts.driver.pause(machine.spec, live, watch.mark)
-        except Exception as error:
+        except BaseException as error:
             failure = as_failure(error, Code.PAUSE_FAILED, "The sandbox could not be paused.")
-            answer = Changes(stages=watch.stages) | (answer_is(failure) if order else Changes())
-            if failure.code is Code.MACHINE_GONE:
-                self._release()
-                await self.record.conclude(_stopped(await _death_of(live)) | answer)
-            else:
-                if action.cause is Cause.IDLE_TIMEOUT:
-                    self.timer.failed()
-                runs_on = Changes(state=State.RUNNING, cause=machine.cause, detail=failure.message)
-                await self.record.conclude(runs_on | answer)
-            raise failure from error
+            if not await self._is_saved(machine, live, failure):
+                await self._not_paused(machine, live, action, failure, Changes(stages=watch.stages), watch)
+                raise failure from error
         self._release()
         paused = Changes(state=State.PAUSED, stages=watch.stages)
-        await self.record.conclude(paused | process_is(None))
+        await self.record.conclude(paused | process_is(None), before=watch.concluding)
+
+    async def _is_saved(self, machine: Machine, live: LiveMachine, failure: AgentError) -> bool:
+        """Whether a pause that failed had come so far that the machine is saved all the same: it is ended then."""
+        if failure.code is Code.MACHINE_GONE or not await self._parts.driver.is_paused(machine.sandbox_id):
+            return False
+        _log.warning("paused in spite of a failure", sandbox_id=str(machine.sandbox_id), error=failure.message)
+        await self._parts.driver.kill(live)
+        return True
+
+    async def _not_paused(
+        self,
+        machine: Machine,
+        live: LiveMachine,
+        action: Pause,
+        failure: AgentError,
+        answer: Changes,
+        watch: Stopwatch,
+    ) -> None:
+        """Records what became of a machine that could not be paused; `machine` is as it was before."""
+        if machine.generation != self.record.known().generation:
+            answer |= answer_is(failure)
+        if failure.code is Code.MACHINE_GONE:
+            self._release()
+            await self.record.conclude(_stopped(await _death_of(live)) | answer, before=watch.concluding)
+            return
+        if action.cause is Cause.IDLE_TIMEOUT:
+            self.timer.failed()
+        runs_on = Changes(state=State.RUNNING, cause=machine.cause, detail=failure.message)
+        await self.record.conclude(runs_on | answer, before=watch.concluding)
 
     async def _resume(self, action: Resume, order: Changes, watch: Stopwatch) -> None:
         self._parts.require_open()
@@ -223,16 +253,16 @@ class Lifecycle:
         with self._parts.capacity.held_for(machine.spec):
             resuming = Changes(state=State.RESUMING, cause=action.cause, detail="", incarnation=incarnation)
             await self.record.intend(order | resuming, durable=True)
-            watch.mark("record")
             try:
+                watch.mark("record")
                 async with asyncio.timeout(RESUME_DEADLINE_SECONDS):
                     live = await self._parts.driver.resume(machine.spec, incarnation, watch.mark)
-            except Exception as error:
+            except BaseException as error:
                 failure = as_failure(error, Code.START_FAILED, "The sandbox could not be resumed.")
                 as_before = Changes(state=State.PAUSED, cause=machine.cause, incarnation=machine.incarnation)
                 outcome = Changes(detail=failure.message, stages=watch.stages)
                 answer = answer_is(failure) if order else Changes()
-                await self.record.conclude(as_before | outcome | answer)
+                await self.record.conclude(as_before | outcome | answer, before=watch.concluding)
                 raise failure from error
             timeout_sec = machine.timeout_sec if action.timeout_sec is None else action.timeout_sec
             await self._now_running(live, Changes(timeout_sec=timeout_sec), watch)
@@ -242,17 +272,17 @@ class Lifecycle:
         if known:
             deleting = Changes(state=State.DELETING, cause=Cause.USER, detail="")
             await self.record.intend(order | deleting, durable=False)
-        watch.mark("record")
         try:
+            watch.mark("record")
             await self._end_and_remove(sandbox_id, watch)
-        except Exception as error:
+        except BaseException as error:
             failure = as_failure(error, Code.INTERNAL, "The sandbox could not be removed yet.")
             if known:
-                await self.record.conclude(Changes(stages=watch.stages) | answer_is(failure))
+                await self.record.conclude(Changes(stages=watch.stages) | answer_is(failure), before=watch.concluding)
             raise failure from error
         deleted = order | Changes(state=State.DELETED, stages=watch.stages) | answer_is(None)
         if known:
-            await self.record.conclude(deleted | process_is(None))
+            await self.record.conclude(deleted | process_is(None), before=watch.concluding)
         else:
             # Remembered though it was never here, so that its create is refused should it come late.
             await self.record.begin(Spec(sandbox_id, _NO_TEMPLATE, "", 0, 0, 0), deleted, durable=True)
@@ -272,7 +302,7 @@ class Lifecycle:
     async def _now_running(self, live: LiveMachine, changes: Changes, watch: Stopwatch) -> None:
         self.hold(live)
         running = changes | Changes(state=State.RUNNING, stages=watch.stages) | process_is(live.process)
-        await self.record.conclude(running)
+        await self.record.conclude(running, before=watch.concluding)
         self._parts.inventory.touch(self.record.known().sandbox_id, self._parts.now())
 
     def _release(self) -> None:
@@ -286,8 +316,14 @@ class Lifecycle:
         self._on_death(live, death)
 
 
-def as_failure(error: Exception, code: Code, message: str) -> AgentError:
-    """An error as it is answered: one that is not an AgentError is logged and masked."""
+def as_failure(error: BaseException, code: Code, message: str) -> AgentError:
+    """An error as it is answered: one that is not an AgentError is logged and masked.
+
+    Raises: the error itself if the running task is cancelled (the agent stops), or the program is to end. When only
+    something that the task waited for was cancelled, that is a failure like others.
+    """
+    if not isinstance(error, Exception) and (not isinstance(error, asyncio.CancelledError) or is_cancelled()):
+        raise error
     if isinstance(error, AgentError):
         return error
     if isinstance(error, TimeoutError):

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.drivers.driver import Driver
 from agent.errors import AgentError, Code
+from agent.faults import NO_FAULTS, Faults
 from agent.inventory import Inventory
 from agent.ledger import Ledger
 from agent.machine import Spec
@@ -63,6 +64,7 @@ class Parts:
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     spawn: Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+    faults: Faults = NO_FAULTS
     closed_to_new: bool = False
 
     def require_open(self) -> None:

@@ -91,16 +91,23 @@ class Record:
         """Records what is about to be done. Raises: AgentError DISK_FULL: nothing is recorded, so do not do it."""
         await self._write(self._changed(changes), durable=durable)
 
-    async def conclude(self, changes: Changes, *, durable: bool = True) -> None:
+    async def conclude(
+        self, changes: Changes, *, durable: bool = True, before: Callable[[], None] = lambda: None
+    ) -> None:
         """Records what happened. It cannot be made undone, so this is tried until the ledger takes it; nothing else is
-        done with the sandbox meanwhile."""
+        done with the sandbox meanwhile. `before` is called before each attempt, and may fail as the ledger may."""
         machine = self._changed(changes)
         while True:
             try:
+                before()
                 await self._write(machine, durable=durable)
                 return
-            except AgentError:
+            except (AgentError, OSError):
                 await asyncio.sleep(RECORD_RETRY_SECONDS)
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                # something below was cancelled, nobody cancelled this
 
     def _changed(self, changes: Changes) -> Machine:
         before = self.known()
@@ -122,6 +129,12 @@ class Record:
             )
             message = "The host cannot write its ledger: its disk is probably full."
             raise AgentError(Code.DISK_FULL, message, detail=str(error)) from error
+
+
+def is_cancelled() -> bool:
+    """Whether somebody cancels the running task, as against something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _require_move(source: State | None, target: State) -> None:

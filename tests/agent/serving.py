@@ -16,6 +16,8 @@ import pytest
 
 from agent.drivers.simulated import Faults, SimulatedDriver
 from agent.errors import STATUS, Code
+from agent.faults import NO_FAULTS
+from agent.faults import Faults as AgentFaults
 from agent.host import Host, open_host
 from agent.server import serve
 from proto.host.v1 import host_pb2 as pb
@@ -176,13 +178,14 @@ async def serving(
     faults: Faults | None = None,
     available_mb: Callable[[], int] | None = None,
     clock: Clock | None = None,
+    armed: AgentFaults = NO_FAULTS,
 ) -> AsyncIterator[Served]:
     """A new agent on this data directory; at the end it stops as after SIGTERM."""
     clock = clock or Clock()
     folder.mkdir(exist_ok=True)
     driver = SimulatedDriver(folder / "simulated", faults)
     async with (
-        open_host(folder, driver, available_mb, now=clock.now, monotonic=clock.monotonic) as host,
+        open_host(folder, driver, available_mb, now=clock.now, monotonic=clock.monotonic, faults=armed) as host,
         serve(host, address="127.0.0.1:0", token=TOKEN, name="test", version="0") as port,
         connected(port) as client,
     ):

@@ -99,9 +99,9 @@ class Cloner:
                 stage("restore")
                 await machine.identify(spec, self.settings.guest_timeout_seconds)
                 stage("guest")
+                # From here on the disk moves on, and what was saved fits it no longer.
+                await asyncio.to_thread(saved.discard_pauses, folder)
                 undo.pop_all()
-        # From here on the disk moves on, and what was saved fits it no longer.
-        await asyncio.to_thread(saved.discard_pauses, folder)
         return machine
 
     def _plan(self, spec: Spec, incarnation: UUID, image: Image, folder: Path, ram_fd: int, state_fd: int) -> Plan:

@@ -68,8 +68,12 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
         )
         await asyncio.to_thread(unfinished.publish, manifest)
         stage("sync")
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from errors
+    except BaseException as error:
+        # Also when it was published already, and the folder could not be synced then.
+        unfinished.withdraw()
+        if isinstance(error, ExceptionGroup):
+            raise error.exceptions[0] from error
+        raise
     finally:
         unfinished.close()
 

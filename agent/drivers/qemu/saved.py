@@ -87,6 +87,10 @@ class Unfinished:
             if older != self._final:
                 shutil.rmtree(older, ignore_errors=True)
 
+    def withdraw(self) -> None:
+        """Undoes `publish`: the machine runs on, so what was saved will fit its disk no longer. May be repeated."""
+        shutil.rmtree(self._final, ignore_errors=True)
+
     def close(self) -> None:
         """Removes what was not published. May be repeated."""
         if self.state_fd >= 0:

@@ -88,12 +88,12 @@ class SimulatedDriver:
 
     async def pause(self, spec: Spec, machine: LiveMachine, stage: StageMark) -> None:
         """Runs to its end once begun, whatever becomes of the caller."""
-        failures: list[AgentError] = []
+        failures: list[Exception] = []
 
         async def pause() -> None:
             try:
                 await self._pause(spec, _mine(machine), stage)
-            except AgentError as error:
+            except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
                 failures.append(error)
 
         async with asyncio.TaskGroup() as group:
@@ -132,7 +132,8 @@ class SimulatedDriver:
         mine = _mine(machine)
         mine.release()
         self._machines.pop(mine.spec.sandbox_id, None)
-        self._set_state(mine.spec.sandbox_id, "stopped")
+        if self._state(mine.spec.sandbox_id) == str(mine.incarnation):
+            self._set_state(mine.spec.sandbox_id, "stopped")
 
     async def adopt(self, spec: Spec, incarnation: UUID, process: ProcessIdentity) -> LiveMachine | None:
         """Takes over by incarnation; there is no process to compare."""
