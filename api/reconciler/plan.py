@@ -92,7 +92,9 @@ def _moves(row: Row, machine: Machine) -> bool:
 def _needs_resending(row: Row, machine: Machine | None, now: datetime) -> bool:
     overdue = row.state_deadline_at is not None and now >= row.state_deadline_at
     unheard = machine is None or machine.generation < row.generation
-    return overdue or (unheard and now - row.updated_at >= RESEND_AFTER)
+    # a host that could not remove everything waits to be told again, and nothing takes a delete back
+    unfinished = unheard or row.state is State.DELETING
+    return overdue or (unfinished and now - row.updated_at >= RESEND_AFTER)
 
 
 def _is_lost(row: Row, now: datetime) -> bool:

@@ -81,7 +81,7 @@ async def settled(
         return not violations
 
     with suppress(AssertionError):
-        await eventually(holds, seconds)
+        await eventually(holds, seconds, poll_seconds=0.1)
     return violations
 
 

@@ -104,6 +104,12 @@ def test_a_command_that_the_host_is_at_is_left_alone_until_its_deadline() -> Non
     assert _plan(late, _machine(State.PAUSING)).resend == (ID,)
 
 
+def test_a_delete_that_its_host_could_not_finish_is_sent_again_soon() -> None:
+    assert _plan(_row(State.DELETING), _machine(State.DELETING)).resend == (ID,)
+    young = _row(State.DELETING, updated_at=NOW - RESEND_AFTER + timedelta(seconds=1))
+    assert not _plan(young, _machine(State.DELETING)).resend
+
+
 def test_the_same_state_is_only_noted() -> None:
     machine = _machine(State.RUNNING)
     assert _plan(_row(State.RUNNING), machine) == Plan(observe=(machine,))
