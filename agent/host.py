@@ -24,6 +24,7 @@ from agent.machine import Action, Cause, Machine, Pause, State
 from agent.parts import Capacity, Parts
 from agent.reaper import Reaper
 from agent.record import Record
+from agent.watchdog import Watchdog
 
 _log = structlog.get_logger(__name__)
 
@@ -71,6 +72,7 @@ class Host:
         self._image_failure = ""
         self._unknown: frozenset[UUID] = frozenset()
         self.reaper = Reaper(self._keepers, parts)
+        self.watchdog = Watchdog(self._keepers, parts)
 
     async def obey(self, sandbox_id: UUID, action: Action, generation: int) -> Machine:
         """Does what a command says: see `Keeper.obey`."""
@@ -272,7 +274,8 @@ async def open_host(
                 host = Host(data_dir, Parts(driver, ledger, inventory, capacity, now, monotonic, spawn, faults))
                 try:
                     await host.adopt()
-                    tasks |= {spawn(host.prepare()), spawn(host.keep_house()), spawn(host.reaper.run())}
+                    works = (host.prepare(), host.keep_house(), host.reaper.run(), host.watchdog.run())
+                    tasks |= {spawn(work) for work in works}
                     yield host
                 except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
                     failure = error

@@ -53,8 +53,11 @@ class _Job:
 
 @dataclass(slots=True)
 class _Ended:
+    """`hung`: it has not ended yet, and is to be ended."""
+
     live: LiveMachine
     death: Death
+    hung: bool = False
 
 
 class Keeper:
@@ -126,6 +129,15 @@ class Keeper:
         self._parts.inventory.touch(self.sandbox_id, self._parts.now())
 
     @property
+    def is_occupied(self) -> bool:
+        """Whether a command waits or is under way."""
+        return bool(self._jobs)
+
+    def take_for_hung(self, live: LiveMachine, detail: str) -> None:
+        """Ends the machine, if it is still this one, because its guest hangs; its disk is kept."""
+        self._mailbox.put_nowait(_Ended(live, Death(Cause.HUNG, detail), hung=True))
+
+    @property
     def pauses_idle(self) -> bool:
         """Whether an idle pause waits or is under way."""
         return any(job.action == _IDLE_PAUSE and job.generation is None for job in self._jobs)
@@ -190,6 +202,12 @@ class Keeper:
             cause=item.death.cause.value,
             detail=item.death.detail,
         )
+        if item.hung:
+            try:
+                await self._parts.driver.kill(item.live)
+            except Exception:  # noqa: BLE001 - this task must outlive it
+                _log.exception("a hung machine could not be ended", sandbox_id=str(self.sandbox_id))
+                return  # it is tried again when it is found hung again
         await self.lifecycle.ended(item.death)
 
     async def _on_job(self, job: _Job) -> None:
