@@ -32,7 +32,7 @@ class Watchdog:
         self.ping_seconds = PING_SECONDS
         self._keepers = keepers
         self._parts = parts
-        self._under_way: set[UUID] = set()
+        self._under_way: dict[UUID, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """For ever."""
@@ -45,8 +45,7 @@ class Watchdog:
         for keeper in self._keepers.values():
             live = keeper.lifecycle.live
             if live is not None and keeper.sandbox_id not in self._under_way:
-                self._under_way.add(keeper.sandbox_id)
-                self._parts.spawn(self._look_at(keeper, live))
+                self._under_way[keeper.sandbox_id] = self._parts.spawn(self._look_at(keeper, live))
 
     async def _look_at(self, keeper: Keeper, live: LiveMachine) -> None:
         try:
@@ -56,7 +55,7 @@ class Watchdog:
                 _log.warning("no answer from the guest", sandbox_id=str(keeper.sandbox_id))
             keeper.take_for_hung(live, f"The guest did not answer for {MISSES_MAX * self.ping_seconds:g} s.")
         finally:
-            self._under_way.discard(keeper.sandbox_id)
+            del self._under_way[keeper.sandbox_id]
 
     async def _answers(self, live: LiveMachine) -> bool:
         """Whether the guest answers in time. One that cannot even be asked gets the whole time too."""
