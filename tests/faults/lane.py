@@ -24,7 +24,8 @@ IDLE_SECONDS = 1
 
 _GOALS = {"pause": "PAUSED", "auto_pause": "PAUSED", "delete": "DELETED", "destroy": "DELETED"}
 _MUTATIONS = {"pause": "pauseSandbox", "resume": "resumeSandbox", "start": "startSandbox"}
-_MUTATIONS |= {"delete": "deleteSandbox", "destroy": "deleteSandbox"}
+_MUTATIONS |= {"delete": "deleteSandbox", "destroy": "deleteSandbox", "set_timeout": "setSandboxTimeout"}
+_LONG_TIMEOUT_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +136,15 @@ class Lane:
     async def _trigger(self, cell: Cell, sandbox_id: str | None) -> None:
         if cell.command == "auto_pause":
             await self._create(timeout_sec=IDLE_SECONDS)
-        elif sandbox_id is None:
-            with suppress(httpx.HTTPError):  # the replica may die of it
+            return
+        # the replica may die of it, or answer that something went wrong inside of it
+        with suppress(httpx.HTTPError, AssertionError):
+            if sandbox_id is None:
                 await self._accepted("createSandbox", name="struck", waitSeconds=0)
-        else:
-            with suppress(httpx.HTTPError):
+            elif cell.command == "set_timeout":
+                timeout = {"id": sandbox_id, "timeoutSec": _LONG_TIMEOUT_SECONDS}
+                await self._accepted(_MUTATIONS[cell.command], "sandbox { id state timeoutSec }", **timeout)
+            else:
                 await self._commanded(cell.command, sandbox_id, wait_seconds=0)
 
     async def _create(self, timeout_sec: int = 0) -> str:
@@ -152,12 +157,14 @@ class Lane:
         if wait_seconds:
             assert payload["sandbox"]["state"] == _GOALS.get(command, "RUNNING"), payload
 
-    async def _accepted(self, mutation: str, **given: Any) -> Any:
+    async def _accepted(
+        self, mutation: str, fields: str = "sandbox { id state } operation { id }", /, **given: Any
+    ) -> Any:
         """Asks until it is accepted: a host that has just been started again is seen a moment later."""
         answers: list[Any] = []
 
         async def accepted() -> bool:
-            answers.append(await self.client.command(mutation, "sandbox { id state } operation { id }", **given))
+            answers.append(await self.client.command(mutation, fields, **given))
             errors = answers[-1]["userErrors"]
             assert all(error["retryable"] for error in errors), errors
             return not errors

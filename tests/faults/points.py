@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 _SCHEMA = (Path(__file__).parents[2] / "schema.graphql").read_text()
-_NEEDS = {"start": "startSandbox(", "auto_pause": "setSandboxTimeout("}
+_NEEDS = {"start": "startSandbox(", "auto_pause": "setSandboxTimeout(", "set_timeout": "setSandboxTimeout("}
 """By command: what of the API brings a client to it."""
 
 

@@ -207,7 +207,7 @@ def _paths(evidence: Evidence) -> Found:
             reached = {
                 event.after["state"]
                 for event in histories[operation.sandbox_id]
-                if event.after["generation"] == operation.generation
+                if event.after["generation"] >= operation.generation
             }
             if _ACHIEVED[operation.kind] not in reached:
                 yield Violation(8, operation.sandbox_id, f"{operation.kind} succeeded, and was never seen to")
