@@ -28,6 +28,7 @@ class AgentProcess:
     port: int
     latency_ms: int = 0
     faults: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, address: str = "") -> subprocess.Popen[bytes]:
         environment = {
@@ -36,6 +37,7 @@ class AgentProcess:
             "NESTBOX_AGENT_ADDRESS": address or f"127.0.0.1:{self.port}",
             "NESTBOX_AGENT_SIMULATED_LATENCY_MS": str(self.latency_ms),
             "NESTBOX_AGENT_FAULTS": json.dumps(self.faults),
+            **self.environment,
         }
         with self.log.open("ab") as log:
             return subprocess.Popen([sys.executable, "-m", "agent"], env=environment, stderr=log)

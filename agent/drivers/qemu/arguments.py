@@ -113,6 +113,8 @@ def host_arguments(
     return [
         *("-accel", acceleration),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        # A guest that stops leaves QEMU standing until we have read its last words; then we end it (`Running`).
+        *("-action", "shutdown=pause"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         # A stream of device state alone has no section for the configuration.
         *("-global", "migration.send-configuration=off"),

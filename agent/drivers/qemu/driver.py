@@ -84,7 +84,7 @@ class QemuDriver:
         groups = find_groups(f"nestbox-{owner}")
         groups.sweep()
         uids = UserIds(settings.first_uid, settings.uid_count, owner)
-        launcher = Launcher(jail, groups, uids, settings.translation_buffer_mb)
+        launcher = Launcher(jail, groups, uids, settings.translation_buffer_mb, self._tasks)
         self._host = Host(
             verdict=verdict,
             qemu_version=version,
@@ -97,7 +97,7 @@ class QemuDriver:
             maker=TemplateMaker(
                 self._store, launcher, settings.data_dir, settings.boot_timeout_seconds, settings.boot_attempts
             ),
-            adopter=Adopter(self._store, groups, uids, settings.guest_timeout_seconds),
+            adopter=Adopter(self._store, groups, uids, settings.guest_timeout_seconds, self._tasks),
         )
         await asyncio.to_thread(self._store.open)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +22,8 @@ from agent.machine import Cause, Spec
 ENTROPY_BYTES = 64
 SIGNALLED = 128  # a shell's exit status of a program that a signal ended, less the signal
 SIGKILL = 9
+# How Linux says it, in mm/oom_kill.c; a process that is ended for want of memory is no such case.
+OUT_OF_MEMORY = re.compile(r"Kernel panic - not syncing: (Out of memory|System is deadlocked on memory)")
 PING_SECONDS = 10.0  # to connect again to a guest after its connection was lost
 
 
@@ -107,6 +110,8 @@ class QemuMachine:
         reason = self.running.monitor.shutdown_reason
         if self.out_of_memory():
             return Death(Cause.OUT_OF_MEMORY, f"QEMU was ended at its memory limit; {detail}")
+        if OUT_OF_MEMORY.search(self.running.last_words):
+            return Death(Cause.OUT_OF_MEMORY, "the guest's kernel stopped because its memory was full")
         if self.running.monitor.panicked or reason in {"guest-panic", "guest-reset"}:
             return Death(Cause.CRASHED, f"the guest's kernel stopped or restarted; {detail}")
         if reason == "guest-shutdown":
