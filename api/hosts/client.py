@@ -12,6 +12,7 @@ from api.domain.command import Execution
 from api.domain.file import FileInfo
 from api.domain.host import HostFacts
 from api.domain.machine import Inventory, Machine
+from api.domain.sandbox import Cause
 from api.errors import Internal
 from api.hosts.convert import exec_start, facts_of, file_info_of, inventory_of, machine_of
 from api.hosts.errors import OutcomeUnknown, host_call_error
@@ -146,12 +147,30 @@ class HostClient:
         request = pb.PauseMachineRequest(sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation)
         return machine_of(await self._call(self._stub.PauseMachine, request, PAUSE_SECONDS))
 
-    async def resume(self, sandbox_id: UUID, generation: int, timeout_sec: int) -> Machine:
-        """Starts a machine from what was saved."""
+    async def resume(self, sandbox_id: UUID, generation: int, timeout_sec: int, cause: Cause = Cause.USER) -> Machine:
+        """Starts a machine from what was saved; `cause` says whether it was asked for or is just used."""
         request = pb.ResumeMachineRequest(
-            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation, timeout_sec=timeout_sec
+            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id),
+            generation=generation,
+            timeout_sec=timeout_sec,
+            cause=pb.CAUSE_AUTO_RESUME if cause is Cause.AUTO_RESUME else pb.CAUSE_USER,
         )
         return machine_of(await self._call(self._stub.ResumeMachine, request, START_SECONDS))
+
+    async def start(self, sandbox_id: UUID, generation: int, timeout_sec: int) -> Machine:
+        """Boots a stopped sandbox from its kept disk."""
+        request = pb.StartMachineRequest(
+            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation, timeout_sec=timeout_sec
+        )
+        return machine_of(await self._call(self._stub.StartMachine, request, START_SECONDS))
+
+    async def set_timeout(self, sandbox_id: UUID, generation: int, timeout_sec: int) -> Machine:
+        """Sets the idle timeout, and counts as activity. An idle pause at the same time is undone, if the host can."""
+        request = pb.SetTimeoutRequest(
+            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation, timeout_sec=timeout_sec
+        )
+        # it may have to wait for a pause and a resume
+        return machine_of(await self._call(self._stub.SetTimeout, request, START_SECONDS))
 
     async def destroy(self, sandbox_id: UUID, generation: int) -> Machine:
         """Removes everything of a sandbox, which the host need not have."""
