@@ -104,11 +104,11 @@ async def _carry_on(record: Record, machine: Machine, live: LiveMachine) -> None
         case State.RUNNING:
             return
         case State.RESUMING:
-            changes = answer_is(None)
+            changes = answer_is(None) if _was_told(machine) else Changes()
         case _:
             message = "The host's agent was stopped while the sandbox was being saved; it runs on."
             changes = Changes(detail=message)
-            if machine.command is CommandKind.PAUSE:
+            if _was_told(machine):
                 changes |= answer_is(AgentError(Code.PAUSE_FAILED, message))
     running = Changes(state=State.RUNNING, cause=Cause.REPAIRED, incarnation=live.incarnation)
     await record.conclude(running | changes | process_is(live.process))
@@ -116,9 +116,17 @@ async def _carry_on(record: Record, machine: Machine, live: LiveMachine) -> None
 
 def _paused(machine: Machine) -> Changes:
     if machine.state is not State.RESUMING:
-        return Changes(state=State.PAUSED, detail="") | answer_is(None)
+        return Changes(state=State.PAUSED, detail="") | (answer_is(None) if _was_told(machine) else Changes())
     error = AgentError(Code.START_FAILED, "The host's agent was stopped while the sandbox was being resumed.")
-    return Changes(state=State.PAUSED, cause=Cause.REPAIRED, detail=error.message) | answer_is(error)
+    answer = answer_is(error) if _was_told(machine) else Changes()
+    return Changes(state=State.PAUSED, cause=Cause.REPAIRED, detail=error.message) | answer
+
+
+def _was_told(machine: Machine) -> bool:
+    """Whether a command wanted what was half done, as against the host itself (an idle pause, and what undoes it): then
+    the command gets its answer from it."""
+    wanted = {State.PAUSING: CommandKind.PAUSE, State.RESUMING: CommandKind.RESUME}
+    return machine.command is wanted.get(machine.state, machine.command) and machine.cause is not Cause.IDLE_TIMEOUT
 
 
 def _stopped(machine: Machine, *, host_restarted: bool) -> Changes:
@@ -131,6 +139,6 @@ def _stopped(machine: Machine, *, host_restarted: bool) -> Changes:
     else:
         death = Death(Cause.CRASHED, "Its machine ended while the host's agent was not running.")
     stopped = Changes(state=State.STOPPED, cause=death.cause, detail=death.detail)
-    if machine.state is not State.RUNNING:
+    if machine.state is not State.RUNNING and _was_told(machine):
         stopped |= answer_is(AgentError(Code.MACHINE_GONE, death.detail))
     return stopped | process_is(None)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,8 @@ class Host:
             except TimeoutError as error:
                 raise AgentError(Code.GUEST_UNRESPONSIVE, "The sandbox does not answer.") from error
             keeper.touch()
+            machine = self._known(sandbox_id)
+            return replace(machine, auto_pause_at=keeper.lifecycle.auto_pause_at(machine))
         return self._known(sandbox_id)
 
     @contextmanager
