@@ -8,12 +8,14 @@ VENV := .venv/bin
 SETUP_FLAGS ?=
 # For example: make test PYTEST_FLAGS='-m "not vm"'
 PYTEST_FLAGS ?=
+# For example: make faults FAULTS_FLAGS="--only 'agent.pause.* kill'"
+FAULTS_FLAGS ?=
 CONTRACT := proto/host/v1
 # Writes the stubs below the folder that follows. -I . makes them import as proto.host.v1.
 PROTOC := PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m grpc_tools.protoc -I . $(CONTRACT)/host.proto
 protoc_to = $(PROTOC) --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)
 
-.PHONY: help setup run test check gen demo bench doctor setup-dev check-stubs check-schema
+.PHONY: help setup run test faults model check gen demo bench doctor setup-dev check-stubs check-schema
 
 help:  ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +31,12 @@ setup-dev:
 
 test: setup-dev  ## Run all tests, with real microVMs and a browser
 	@$(VENV)/python -m pytest $(PYTEST_FLAGS)
+
+faults: setup-dev  ## Let every step of every command fail in every way, and see that nothing is lost
+	@$(VENV)/python -m tests.faults.matrix $(FAULTS_FLAGS)
+
+model: setup-dev  ## Drive the platform at random for long, and see that the tests notice known bugs
+	@NESTBOX_MODEL=deep $(VENV)/python -m pytest $(PYTEST_FLAGS) tests/model
 
 check: setup-dev  ## Run linters and type checks, and see that everything generated is up to date
 	@$(VENV)/ruff check

@@ -18,6 +18,7 @@ from agent.authentication import read_token
 from agent.computer import memory_available_mb
 from agent.drivers.choice import Progress, make_driver
 from agent.errors import AgentError
+from agent.faults import NO_FAULTS, ArmedFaults
 from agent.host import DEFAULT_SHAPE, open_host
 from agent.logs import configure_logs
 from agent.probe import find_out
@@ -78,9 +79,10 @@ async def _serve(settings: Settings) -> None:
         driver = make_driver(settings, lambda line: _log.info("base image", step=line))
         available_mb = None if settings.driver == "simulated" else memory_available_mb
         name = settings.host_name or platform.node()
+        faults = ArmedFaults(settings.faults) if settings.faults else NO_FAULTS
         try:
             async with (
-                open_host(settings.data_dir, driver, available_mb) as host,
+                open_host(settings.data_dir, driver, available_mb, faults=faults) as host,
                 serve(host, address=settings.address, token=token, name=name, version=version("nestbox")) as port,
             ):
                 _log.info("agent serves", address=settings.address, port=port, driver=settings.driver)

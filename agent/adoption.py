@@ -2,7 +2,8 @@
 
 | the ledger says | its machine runs | it does not, but a complete pause is there | neither |
 | --- | --- | --- | --- |
-| starting | ended, removed: failed | - | removed: failed |
+| starting (create) | ended, removed: failed | - | removed: failed |
+| starting (from its disk) | ended: stopped | - | stopped |
 | running | running, as it was | - | stopped |
 | pausing, snapshotting | running, the pause failed | paused | stopped |
 | resuming | running | paused, the resume failed | stopped |
@@ -34,11 +35,12 @@ class Step(StrEnum):
     DELETE = "delete"
 
 
-def plan(state: State, *, runs: bool, is_paused: bool) -> Step:
+def plan(state: State, command: CommandKind, *, runs: bool, is_paused: bool) -> Step:
     """The table above."""
     match state:
         case State.STARTING:
-            return Step.ROLL_BACK
+            # A disk that was there before is never removed.
+            return Step.STOPPED if command is CommandKind.START else Step.ROLL_BACK
         case State.DELETING:
             return Step.DELETE
         case State.STOPPING:
@@ -63,7 +65,7 @@ async def resolve(record: Record, driver: Driver, *, host_restarted: bool) -> Li
     machine = record.known()
     live = await _adopt(driver, machine)
     is_paused = live is None and await driver.is_paused(machine.sandbox_id)
-    step = plan(machine.state, runs=live is not None, is_paused=is_paused)
+    step = plan(machine.state, machine.command, runs=live is not None, is_paused=is_paused)
     if live is not None and step is not Step.CARRY_ON:
         await driver.kill(live)
     match step:
@@ -98,11 +100,11 @@ async def _carry_on(record: Record, machine: Machine, live: LiveMachine) -> None
         case State.RUNNING:
             return
         case State.RESUMING:
-            changes = answer_is(None)
+            changes = answer_is(None) if _was_told(machine) else Changes()
         case _:
             message = "The host's agent was stopped while the sandbox was being saved; it runs on."
             changes = Changes(detail=message)
-            if machine.command is CommandKind.PAUSE:
+            if _was_told(machine):
                 changes |= answer_is(AgentError(Code.PAUSE_FAILED, message))
     running = Changes(state=State.RUNNING, cause=Cause.REPAIRED, incarnation=live.incarnation)
     await record.conclude(running | changes | process_is(live.process))
@@ -110,17 +112,29 @@ async def _carry_on(record: Record, machine: Machine, live: LiveMachine) -> None
 
 def _paused(machine: Machine) -> Changes:
     if machine.state is not State.RESUMING:
-        return Changes(state=State.PAUSED, detail="") | answer_is(None)
+        return Changes(state=State.PAUSED, detail="") | (answer_is(None) if _was_told(machine) else Changes())
     error = AgentError(Code.START_FAILED, "The host's agent was stopped while the sandbox was being resumed.")
-    return Changes(state=State.PAUSED, cause=Cause.REPAIRED, detail=error.message) | answer_is(error)
+    answer = answer_is(error) if _was_told(machine) else Changes()
+    return Changes(state=State.PAUSED, cause=Cause.REPAIRED, detail=error.message) | answer
+
+
+def _was_told(machine: Machine) -> bool:
+    """Whether a command wanted what was half done, as against the host itself (an idle pause, and what undoes it): then
+    the command gets its answer from it."""
+    wanted = {State.PAUSING: CommandKind.PAUSE, State.RESUMING: CommandKind.RESUME}
+    return machine.command is wanted.get(machine.state, machine.command) and machine.cause is not Cause.IDLE_TIMEOUT
 
 
 def _stopped(machine: Machine, *, host_restarted: bool) -> Changes:
+    if machine.state is State.STARTING:
+        error = AgentError(Code.START_FAILED, "The host's agent was stopped while the sandbox was starting.")
+        failed = Changes(state=State.STOPPED, cause=Cause.START_FAILED, detail=error.message)
+        return failed | answer_is(error) | process_is(None)
     if host_restarted:
         death = Death(Cause.HOST_LOST, "The host was restarted while the sandbox ran.")
     else:
         death = Death(Cause.CRASHED, "Its machine ended while the host's agent was not running.")
     stopped = Changes(state=State.STOPPED, cause=death.cause, detail=death.detail)
-    if machine.state is not State.RUNNING:
+    if machine.state is not State.RUNNING and _was_told(machine):
         stopped |= answer_is(AgentError(Code.MACHINE_GONE, death.detail))
     return stopped | process_is(None)

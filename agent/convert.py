@@ -10,7 +10,7 @@ from agent import checks
 from agent.drivers.driver import Command, ExecEvent, Exited, FileInfo, Isolation, Output, Started
 from agent.host import Description
 from agent.inventory import Snapshot
-from agent.machine import Cause, Create, Machine, Resume, Spec, State
+from agent.machine import Cause, Create, Machine, Resume, Spec, Start, State
 from proto.host.v1 import host_pb2 as pb
 
 _STATES = {state: pb.MachineState.Value(f"MACHINE_STATE_{state.name}") for state in State}
@@ -42,12 +42,25 @@ def create(request: pb.CreateMachineRequest) -> Create:
         disk_size_mb=checks.within("disk_size_mb", request.disk_size_mb, 1, checks.DISK_SIZE_MB_MAX),
         environment=checks.environment(request.environment),
     )
-    return Create(spec, checks.within("timeout_sec", request.timeout_sec, 0, checks.TIMEOUT_SEC_MAX))
+    return Create(spec, timeout_sec(request.timeout_sec))
 
 
 def resume(request: pb.ResumeMachineRequest) -> Resume:
     """Raises: AgentError INVALID."""
-    return Resume(checks.within("timeout_sec", request.timeout_sec, 0, checks.TIMEOUT_SEC_MAX))
+    causes = {pb.CAUSE_UNSPECIFIED: Cause.USER, pb.CAUSE_USER: Cause.USER, pb.CAUSE_AUTO_RESUME: Cause.AUTO_RESUME}
+    if request.cause not in causes:
+        raise checks.invalid("A resume is caused by the user, or because it was needed (AUTO_RESUME).")
+    return Resume(timeout_sec(request.timeout_sec), causes[request.cause])
+
+
+def start(request: pb.StartMachineRequest) -> Start:
+    """Raises: AgentError INVALID."""
+    return Start(timeout_sec(request.timeout_sec))
+
+
+def timeout_sec(number: int) -> int:
+    """Raises: AgentError INVALID."""
+    return checks.within("timeout_sec", number, 0, checks.TIMEOUT_SEC_MAX)
 
 
 def cause(number: int) -> Cause:
@@ -93,6 +106,7 @@ def to_machine(machine: Machine) -> pb.Machine:
         changed_at=_to_timestamp(machine.changed_at),
         last_active_at=_to_timestamp(machine.last_active_at),
         stages=[pb.Stage(name=stage.name, duration_us=stage.duration_us) for stage in machine.stages],
+        auto_pause_at=None if machine.auto_pause_at is None else _to_timestamp(machine.auto_pause_at),
     )
 
 

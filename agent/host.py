@@ -1,9 +1,10 @@
 """This host: its machines, each with a keeper, from the start of the agent to its end."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from agent.adoption import UNFINISHED, resolve
 from agent.computer import Computer, boot_id, host_id, read_computer
 from agent.drivers.driver import Driver, DriverFacts, LiveMachine
 from agent.errors import AgentError, Code
+from agent.faults import NO_FAULTS, Faults
 from agent.inventory import TOMBSTONES_LISTED, Inventory, Snapshot, Watch
 from agent.keeper import Keeper
 from agent.ledger import Ledger, LedgerError
 from agent.machine import Action, Cause, Machine, Pause, State
 from agent.parts import Capacity, Parts
+from agent.reaper import Reaper
 from agent.record import Record
+from agent.watchdog import Watchdog
 
 _log = structlog.get_logger(__name__)
 
@@ -67,10 +71,16 @@ class Host:
         self._keepers: dict[UUID, Keeper] = {}
         self._image_failure = ""
         self._unknown: frozenset[UUID] = frozenset()
+        self.reaper = Reaper(self._keepers, parts)
+        self.watchdog = Watchdog(self._keepers, parts)
 
     async def obey(self, sandbox_id: UUID, action: Action, generation: int) -> Machine:
         """Does what a command says: see `Keeper.obey`."""
         return await self._keeper(sandbox_id).obey(action, generation)
+
+    async def set_timeout(self, sandbox_id: UUID, timeout_sec: int, generation: int | None) -> Machine:
+        """See `Keeper.set_timeout`."""
+        return await self._keeper(sandbox_id).set_timeout(timeout_sec, generation)
 
     async def ping(self, sandbox_id: UUID) -> Machine:
         """Notes activity if it runs and its guest answers, and returns the machine as it is.
@@ -79,12 +89,15 @@ class Host:
         """
         keeper = self._keepers.get(sandbox_id)
         if keeper is not None and keeper.lifecycle.live is not None:
+            keeper.lifecycle.timer.touch()
             try:
                 async with asyncio.timeout(PING_DEADLINE_SECONDS):
                     await keeper.lifecycle.live.ping()
             except TimeoutError as error:
                 raise AgentError(Code.GUEST_UNRESPONSIVE, "The sandbox does not answer.") from error
             keeper.touch()
+            machine = self._known(sandbox_id)
+            return replace(machine, auto_pause_at=keeper.lifecycle.auto_pause_at(machine))
         return self._known(sandbox_id)
 
     @contextmanager
@@ -238,6 +251,8 @@ async def open_host(
     available_mb: Callable[[], int] | None,
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    monotonic: Callable[[], float] = time.monotonic,
+    faults: Faults = NO_FAULTS,
 ) -> AsyncIterator[Host]:
     """The host with all its tasks. It has adopted what an earlier agent left when this returns; at the end its
     machines run on. `available_mb` says how much memory is free; None: never count it (see `Capacity`)."""
@@ -258,10 +273,11 @@ async def open_host(
                     return task
 
                 capacity = Capacity(available_mb)
-                host = Host(data_dir, Parts(driver, ledger, inventory, capacity, now, spawn))
+                host = Host(data_dir, Parts(driver, ledger, inventory, capacity, now, monotonic, spawn, faults))
                 try:
                     await host.adopt()
-                    _ = spawn(host.prepare()), spawn(host.keep_house())
+                    works = (host.prepare(), host.keep_house(), host.reaper.run(), host.watchdog.run())
+                    _ = [spawn(work) for work in works]
                     yield host
                 except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
                     failure = error

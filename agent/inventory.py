@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from agent.errors import AgentError, Code
+from agent.ledger import Activity
 from agent.machine import Machine, State
 
 WATCH_QUEUE_MAX = 4096
@@ -72,9 +73,15 @@ class Inventory:
         self._machines = {machine.sandbox_id: machine for machine in machines}
         self._sequence = max((machine.sequence for machine in machines), default=0)
 
-    def publish(self, machine: Machine) -> None:
+    def publish(self, change: Machine | Activity) -> None:
         """Takes a change and passes it on to everybody who watches."""
-        known = self._machines.get(machine.sandbox_id)
+        known = self._machines.get(change.sandbox_id)
+        machine = change
+        if isinstance(machine, Activity):
+            if known is None:
+                return
+            auto_pause_at = machine.auto_pause_at if known.state is State.RUNNING else None
+            machine = replace(known, sequence=machine.sequence, auto_pause_at=auto_pause_at)
         if known is not None and known.last_active_at > machine.last_active_at:
             machine = replace(machine, last_active_at=known.last_active_at)
         self._machines[machine.sandbox_id] = machine

@@ -16,14 +16,29 @@ import structlog
 from agent.drivers.driver import Death, LiveMachine
 from agent.errors import AgentError, Code
 from agent.lifecycle import Lifecycle, Stopwatch, as_failure
-from agent.machine import Action, CommandKind, Create, Destroy, Machine, Verdict, judge
+from agent.machine import (
+    Action,
+    Cause,
+    CommandKind,
+    Create,
+    Destroy,
+    Machine,
+    Pause,
+    Resume,
+    SetTimeout,
+    State,
+    Verdict,
+    judge,
+)
 from agent.parts import Parts
-from agent.record import Changes, Record, answer_is
+from agent.record import Changes, answer_is
 
 _log = structlog.get_logger(__name__)
 
 COMMANDS_MAX = 8
 """Commands that wait for one sandbox, the one under way included; the control plane sends one, and maybe a delete."""
+
+_IDLE_PAUSE = Pause(Cause.IDLE_TIMEOUT)
 
 
 @dataclass(slots=True)
@@ -38,8 +53,11 @@ class _Job:
 
 @dataclass(slots=True)
 class _Ended:
+    """`hung`: it has not ended yet, and is to be ended."""
+
     live: LiveMachine
     death: Death
+    hung: bool = False
 
 
 class Keeper:
@@ -47,9 +65,7 @@ class Keeper:
 
     def __init__(self, sandbox_id: UUID, parts: Parts, retired: Callable[[UUID], None]) -> None:
         self.sandbox_id = sandbox_id
-        self.lifecycle = Lifecycle(Record(sandbox_id, parts), parts, self._on_death)
-        self.users = 0
-        """Commands and file transfers that run in it now."""
+        self.lifecycle = Lifecycle(sandbox_id, parts, self._on_death)
         self._parts = parts
         self._retired = retired
         self._mailbox: asyncio.Queue[_Job | _Ended] = asyncio.Queue()  # bounded by COMMANDS_MAX, and one death
@@ -73,14 +89,23 @@ class Keeper:
         if job is None:
             if len(self._jobs) >= COMMANDS_MAX:
                 raise AgentError(Code.BUSY, f"{COMMANDS_MAX} commands wait for this sandbox already.")
-            job = _Job(action, generation)
-            # Nobody may be left to ask for the outcome; it is in the ledger.
-            job.done.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._jobs.append(job)
-            self._mailbox.put_nowait(job)
+            job = self._take_on(action, generation)
             if isinstance(action, Destroy):
                 self.lifecycle.abandon_start()
         return await asyncio.shield(job.done)
+
+    async def set_timeout(self, timeout_sec: int, generation: int | None) -> Machine:
+        """Sets the idle timeout, which counts as activity and beats an expiry at the same time: a machine that is not
+        paused yet runs afterwards. The timeout of a paused or stopped one is noted only. `generation` None: not judged.
+
+        Raises:
+            AgentError: BUSY; STALE_GENERATION; WRONG_STATE; NO_SUCH_MACHINE; and, after an idle pause that could not
+                be stopped any more, what a resume raises: the timeout is set then.
+        """
+        machine = self.lifecycle.record.machine
+        beats_expiry = machine is not None and machine.state in {State.STARTING, State.RUNNING, State.PAUSING}
+        self.touch()
+        return await self.obey(SetTimeout(timeout_sec, beats_expiry), generation)
 
     @contextmanager
     def use(self) -> Iterator[LiveMachine]:
@@ -89,17 +114,39 @@ class Keeper:
         A pause or an end does not wait for its users: the driver ends what they do with a typed error.
         """
         live = self.lifecycle.require_live()
-        self.users += 1
         self.touch()
         try:
-            yield live
+            with self.lifecycle.timer.use():
+                yield live
         finally:
-            self.users -= 1
             self.touch()
 
     def touch(self) -> None:
         """Notes that the sandbox is in use."""
+        self.lifecycle.timer.touch()
         self._parts.inventory.touch(self.sandbox_id, self._parts.now())
+
+    @property
+    def is_occupied(self) -> bool:
+        """Whether a command waits or is under way."""
+        return bool(self._jobs)
+
+    def take_for_hung(self, live: LiveMachine, detail: str) -> None:
+        """Ends the machine, if it is still this one, because its guest hangs; its disk is kept."""
+        self._mailbox.put_nowait(_Ended(live, Death(Cause.HUNG, detail), hung=True))
+
+    @property
+    def pauses_idle(self) -> bool:
+        """Whether an idle pause waits or is under way."""
+        return any(job.action == _IDLE_PAUSE and job.generation is None for job in self._jobs)
+
+    def pause_if_idle(self) -> bool:
+        """Begins a pause if nothing happened for the machine's timeout and nothing else is being done with it; answers
+        whether it did. Whoever comes before the pause has begun with the machine stops it."""
+        if self._jobs or not self.lifecycle.is_idle():
+            return False
+        self._take_on(_IDLE_PAUSE, None)
+        return True
 
     async def run(self) -> None:
         """The keeper's task, which belongs to the host."""
@@ -119,6 +166,14 @@ class Keeper:
 
     def _nothing_left(self) -> bool:
         return not self._jobs and self.lifecycle.live is None
+
+    def _take_on(self, action: Action, generation: int | None) -> _Job:
+        job = _Job(action, generation)
+        # Nobody may be left to ask for the outcome; it is in the ledger.
+        job.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._jobs.append(job)
+        self._mailbox.put_nowait(job)
+        return job
 
     def _join(self, action: Action, generation: int) -> _Job | None:
         """The job of the same command, if it waits or is under way."""
@@ -145,15 +200,23 @@ class Keeper:
             cause=item.death.cause.value,
             detail=item.death.detail,
         )
+        if item.hung:
+            try:
+                await self._parts.driver.kill(item.live)
+            except Exception:  # noqa: BLE001 - this task must outlive it
+                _log.exception("a hung machine could not be ended", sandbox_id=str(self.sandbox_id))
+                return  # it is tried again when it is found hung again
         await self.lifecycle.ended(item.death)
 
     async def _on_job(self, job: _Job) -> None:
         log = _log.bind(sandbox_id=str(self.sandbox_id), command=job.action.kind.value, generation=job.generation)
         try:
             await self._judge_and_perform(job)
+            if self._parts.faults.take_again():
+                await self._judge_and_perform(job)
             job.done.set_result(self.lifecycle.record.known())
             log.info("command done", milliseconds=round((time.perf_counter() - job.since) * 1000, 1))
-        except Exception as error:  # noqa: BLE001 - this task must outlive every failure of a command
+        except BaseException as error:  # noqa: BLE001 - this task must outlive every failure of a command
             failure = as_failure(error, Code.INTERNAL, "The command failed.")
             log.warning("command refused or failed", code=failure.code.value, error=failure.message)
             job.done.set_exception(failure)
@@ -163,14 +226,13 @@ class Keeper:
 
     async def _judge_and_perform(self, job: _Job) -> None:
         record, action, generation = self.lifecycle.record, job.action, job.generation
-        watch = Stopwatch(job.since)
+        name = "auto_pause" if action == _IDLE_PAUSE else action.kind.value
+        watch = Stopwatch(job.since, self._parts.faults.steps(name))
+        if isinstance(action, SetTimeout):
+            await self._set_timeout(action, generation, job.since)
+            return
         if generation is None:
-            machine = record.known()
-            verdict = judge(machine, action.kind, machine.generation + 1)
-            if verdict is Verdict.OBEY:
-                await self.lifecycle.perform(action, self.sandbox_id, Changes(), watch)
-            elif verdict is not Verdict.ALREADY:
-                raise _wrong_state(machine, action.kind)
+            await self._fulfil(action, watch)
             return
         if not isinstance(action, Destroy) and any(isinstance(other.action, Destroy) for other in self._jobs):
             raise AgentError(Code.STALE_GENERATION, "The sandbox is about to be deleted.")
@@ -194,6 +256,35 @@ class Keeper:
             case Verdict.UNKNOWN:
                 raise AgentError(Code.NO_SUCH_MACHINE, "This host has no such sandbox.")
 
+    async def _fulfil(self, action: Action, watch: Stopwatch) -> None:
+        """A wish of the host's own."""
+        if action == _IDLE_PAUSE and not self.lifecycle.is_idle():
+            return
+        machine = self.lifecycle.record.known()
+        verdict = judge(machine, action.kind, machine.generation + 1)
+        if verdict is Verdict.OBEY:
+            await self.lifecycle.perform(action, self.sandbox_id, Changes(), watch)
+        elif verdict is not Verdict.ALREADY:
+            raise _wrong_state(machine, action.kind)
+
+    async def _set_timeout(self, action: SetTimeout, generation: int | None, since: float) -> None:
+        record = self.lifecycle.record
+        machine = record.known()
+        if machine.state is State.DELETED:
+            raise AgentError(Code.NO_SUCH_MACHINE, "The sandbox was deleted.")
+        if generation is not None and generation < machine.generation:
+            raise _stale(generation, machine.generation)
+        if machine.state in {State.FAILED, State.DELETING}:
+            raise _wrong_state(machine, action.kind)
+        changes = Changes(timeout_sec=action.timeout_sec)
+        if generation is not None and generation > machine.generation:
+            changes |= Changes(generation=generation, command=action.kind) | answer_is(None)
+        await record.intend(changes, durable=True)
+        if action.beats_expiry and machine.state is State.PAUSED and machine.cause is Cause.IDLE_TIMEOUT:
+            resume = Resume(None, Cause.AUTO_RESUME)
+            resuming = Stopwatch(since, self._parts.faults.steps(resume.kind.value))
+            await self.lifecycle.perform(resume, self.sandbox_id, Changes(), resuming)
+
 
 def _repeat(machine: Machine, action: Action) -> None:
     if isinstance(action, Create) and action.spec != machine.spec:
@@ -216,6 +307,8 @@ _DONE: dict[CommandKind, str] = {
     CommandKind.CREATE: "created",
     CommandKind.PAUSE: "paused",
     CommandKind.RESUME: "resumed",
+    CommandKind.START: "started",
+    CommandKind.SET_TIMEOUT: "given a timeout",
     CommandKind.DESTROY: "deleted",
 }
 

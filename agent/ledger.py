@@ -59,6 +59,7 @@ _COLUMNS = (
     "timeout_sec, stages, changed_at, last_active_at, error_code, error_message"
 )
 _REPLACE = f"INSERT OR REPLACE INTO machines ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608 - constants
+_TOUCH = "UPDATE machines SET last_active_at = max(last_active_at, ?), sequence = ? WHERE sandbox_id = ?"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -69,9 +70,19 @@ class LedgerError(Exception):
     """The ledger could not be written: the disk is full or broken. Nothing of the change is in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """When a machine was last used, and when it will be paused if it is not used again: nothing else of it changed."""
+
+    sandbox_id: UUID
+    last_active_at: datetime
+    auto_pause_at: datetime | None
+    sequence: int = 0
+
+
 @dataclass(slots=True)
 class _Entry:
-    machine: Machine
+    change: Machine | Activity
     durable: bool
     error: Exception | None = None
 
@@ -79,10 +90,10 @@ class _Entry:
 class Ledger:
     """The open ledger. Only one agent may have it open (`agent/__main__.py` holds a lock on the data directory).
 
-    `announce` is called in the event loop with every machine that was written, in the order of their sequences.
+    `announce` is called in the event loop with everything that was written, in the order of the sequences.
     """
 
-    def __init__(self, path: Path, announce: Callable[[Machine], None]) -> None:
+    def __init__(self, path: Path, announce: Callable[[Machine | Activity], None]) -> None:
         self._path = path
         self._announce = announce
         self._waiting: deque[_Entry] = deque()
@@ -122,15 +133,29 @@ class Ledger:
         Raises:
             LedgerError: nothing was written or announced.
         """
+        written = replace(machine, sequence=self._next())
+        await self._put_all([_Entry(written, durable)])
+        return written
+
+    async def report_activity(self, activities: list[Activity]) -> None:
+        """Writes when machines were last used and announces it, each with the next sequence. It changes nothing else of
+        a machine, so it may come between anything else that is done with it. Raises: LedgerError, as `write`."""
+        await self._put_all(
+            [_Entry(replace(activity, sequence=self._next()), durable=False) for activity in activities]
+        )
+
+    def _next(self) -> int:
         self._sequence += 1
-        entry = _Entry(replace(machine, sequence=self._sequence), durable)
-        self._waiting.append(entry)
+        return self._sequence
+
+    async def _put_all(self, entries: list[_Entry]) -> None:
+        self._waiting.extend(entries)
         flushed = asyncio.get_running_loop().run_in_executor(self._executor, self._flush)
         flushed.add_done_callback(self._flushed)
         await asyncio.shield(flushed)
-        if entry.error is not None:
-            raise LedgerError(str(entry.error)) from entry.error
-        return entry.machine
+        for entry in entries:
+            if entry.error is not None:
+                raise LedgerError(str(entry.error)) from entry.error
 
     async def note_activity(self, last_active_at: dict[UUID, datetime]) -> None:
         """Writes when machines were last used. No change of a machine: no sequence, no announcement."""
@@ -159,7 +184,7 @@ class Ledger:
     def _flushed(self, flushed: "asyncio.Future[list[_Entry]]") -> None:
         for entry in flushed.result():
             if entry.error is None:
-                self._announce(entry.machine)
+                self._announce(entry.change)
 
     def _open(self) -> None:
         try:
@@ -213,9 +238,16 @@ class Ledger:
         return entries
 
     def _put(self, entries: list[_Entry]) -> None:
-        self._connection.executemany(_REPLACE, [_to_row(entry.machine) for entry in entries])
+        for entry in entries:
+            if isinstance(entry.change, Machine):
+                self._connection.execute(_REPLACE, _to_row(entry.change))
+            else:
+                change = entry.change
+                self._connection.execute(
+                    _TOUCH, (_to_us(change.last_active_at), change.sequence, str(change.sandbox_id))
+                )
         self._connection.execute(
-            "INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (str(entries[-1].machine.sequence),)
+            "INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (str(entries[-1].change.sequence),)
         )
 
     def _transact(self, work: Callable[[], object]) -> None:

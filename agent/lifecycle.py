@@ -6,27 +6,33 @@ stays in its transitional state, and the next agent resolves it as after a kill 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
 
 from agent.drivers.driver import Death, LiveMachine
 from agent.errors import AgentError, Code
+from agent.idle import IdleTimer
 from agent.machine import (
     ACCEPTS_GUEST_CALLS,
     Action,
     Cause,
     Create,
     Destroy,
+    Machine,
     Pause,
     Resume,
+    SetTimeout,
     Spec,
     Stage,
+    Start,
     State,
 )
 from agent.parts import Parts
-from agent.record import Changes, Record, answer_is, process_is
+from agent.record import Changes, Record, answer_is, is_cancelled, process_is
 
 _log = structlog.get_logger(__name__)
 
@@ -44,11 +50,12 @@ _NO_TEMPLATE = UUID(int=0)
 class Stopwatch:
     """The stages of one command."""
 
-    def __init__(self, queued_since: float) -> None:
-        """`queued_since` is on the clock of `time.perf_counter`."""
-        self._last = queued_since
-        self._stages: list[Stage] = []
-        self.mark("queue")
+    def __init__(self, queued_since: float, reach: Callable[[str], None]) -> None:
+        """`queued_since` is on the clock of `time.perf_counter`; `reach` is called with each step that is reached."""
+        self.reach = reach
+        now = time.perf_counter()
+        self._last = now
+        self._stages = [Stage("queue", int((now - queued_since) * 1_000_000))]
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -60,13 +67,19 @@ class Stopwatch:
         now = time.perf_counter()
         self._stages.append(Stage(name, int((now - self._last) * 1_000_000)))
         self._last = now
+        self.reach(name)
+
+    def concluding(self) -> None:
+        """What was to be done is done, or undone, and is about to be recorded."""
+        self.reach("conclude")
 
 
 class Lifecycle:
     """One sandbox's machine. `live` is there exactly while one runs and is not being ended."""
 
-    def __init__(self, record: Record, parts: Parts, on_death: Callable[[LiveMachine, Death], None]) -> None:
-        self.record = record
+    def __init__(self, sandbox_id: UUID, parts: Parts, on_death: Callable[[LiveMachine, Death], None]) -> None:
+        self.record = Record(sandbox_id, parts, self.auto_pause_at)
+        self.timer = IdleTimer(parts.monotonic)
         self.live: LiveMachine | None = None
         self._parts = parts
         self._on_death = on_death
@@ -81,6 +94,7 @@ class Lifecycle:
         Raises:
             AgentError: as the driver's; what that left behind is recorded.
         """
+        watch.reach("begin")
         match action:
             case Create():
                 await self._create(action, order, watch)
@@ -88,8 +102,13 @@ class Lifecycle:
                 await self._pause(action, order, watch)
             case Resume():
                 await self._resume(action, order, watch)
+            case Start():
+                await self._start(action, order, watch)
+            case SetTimeout():
+                raise TypeError("no move: the keeper sees to it")
             case Destroy():
                 await self._destroy(sandbox_id, order, watch)
+        watch.reach("done")
 
     def abandon_start(self) -> None:
         """Ends a start that is under way: it fails, and leaves nothing."""
@@ -105,6 +124,7 @@ class Lifecycle:
     def hold(self, live: LiveMachine) -> None:
         """Takes charge of a machine that runs."""
         self.live = live
+        self.timer.begin()
         self._death_watch = self._parts.spawn(self._watch_death(live))
 
     def require_live(self) -> LiveMachine:
@@ -116,29 +136,59 @@ class Lifecycle:
             raise AgentError(Code.WRONG_STATE, f"The sandbox is {machine.state.value}, not running.")
         return self.live
 
+    def auto_pause_at(self, machine: Machine) -> datetime | None:
+        """When the machine will be paused, being as given, if nothing happens in it."""
+        remaining = self.timer.remaining(machine.timeout_sec) if machine.state is State.RUNNING else None
+        return None if remaining is None else self._parts.now() + timedelta(seconds=remaining)
+
+    def is_idle(self) -> bool:
+        """Whether the machine is to be paused now because nothing happened in it."""
+        machine = self.record.machine
+        return machine is not None and self.live is not None and self.timer.expired(machine.timeout_sec)
+
     async def _create(self, action: Create, order: Changes, watch: Stopwatch) -> None:
         self._parts.require_open()
         incarnation = uuid4()
         with self._parts.capacity.held_for(action.spec):
             starting = Changes(incarnation=incarnation, timeout_sec=action.timeout_sec)
             await self.record.begin(action.spec, order | starting, durable=False)
-            watch.mark("record")
             try:
-                live = await self._start(action.spec, incarnation, watch)
-            except Exception as error:
+                watch.mark("record")
+                live = await self._launch(self._parts.driver.start(action.spec, incarnation, watch.mark))
+            except BaseException as error:
                 failure = as_failure(error, Code.START_FAILED, "The sandbox could not be started.")
                 failed = Changes(
                     state=State.FAILED, cause=Cause.START_FAILED, detail=failure.message, stages=watch.stages
                 )
-                await self.record.conclude(failed | answer_is(failure))
+                await self.record.conclude(failed | answer_is(failure), before=watch.concluding)
                 raise failure from error
             await self._now_running(live, Changes(), watch)
 
-    async def _start(self, spec: Spec, incarnation: UUID, watch: Stopwatch) -> LiveMachine:
+    async def _start(self, action: Start, order: Changes, watch: Stopwatch) -> None:
+        self._parts.require_open()
+        machine = self.record.known()
+        incarnation = uuid4()
+        with self._parts.capacity.held_for(machine.spec):
+            starting = Changes(state=State.STARTING, cause=Cause.USER, detail="", incarnation=incarnation)
+            await self.record.intend(order | starting | process_is(None), durable=True)
+            try:
+                watch.mark("record")
+                live = await self._launch(self._parts.driver.boot(machine.spec, incarnation, watch.mark))
+            except BaseException as error:
+                failure = as_failure(error, Code.START_FAILED, "The sandbox could not be started.")
+                stopped = Changes(
+                    state=State.STOPPED, cause=Cause.START_FAILED, detail=failure.message, stages=watch.stages
+                )
+                await self.record.conclude(stopped | answer_is(failure), before=watch.concluding)
+                raise failure from error
+            await self._now_running(live, Changes(timeout_sec=action.timeout_sec), watch)
+
+    async def _launch(self, launch: Coroutine[Any, Any, LiveMachine]) -> LiveMachine:
+        """Of a start; it can be abandoned."""
         self._abandoned = False
         try:
             async with asyncio.timeout(START_DEADLINE_SECONDS) as self._start_scope:
-                return await self._parts.driver.start(spec, incarnation, watch.mark)
+                return await launch
         except TimeoutError as error:
             if not self._abandoned:
                 raise
@@ -151,58 +201,88 @@ class Lifecycle:
         # Durable: after a power cut the driver is asked "paused or not" only if a pause had begun.
         pausing = Changes(state=State.PAUSING, cause=action.cause, detail="")
         await self.record.intend(order | pausing, durable=True)
-        watch.mark("record")
         try:
+            watch.mark("record")
+            if action.cause is Cause.IDLE_TIMEOUT and not self.is_idle():
+                # Somebody came while it was being written: nothing was done to the machine yet.
+                await self.record.conclude(Changes(state=State.RUNNING, cause=machine.cause, detail=machine.detail))
+                return
             await self._parts.driver.pause(machine.spec, live, watch.mark)
-        except Exception as error:
+        except BaseException as error:
             failure = as_failure(error, Code.PAUSE_FAILED, "The sandbox could not be paused.")
-            answer = Changes(stages=watch.stages) | (answer_is(failure) if order else Changes())
-            if failure.code is Code.MACHINE_GONE:
-                self._release()
-                await self.record.conclude(_stopped(await _death_of(live)) | answer)
-            else:
-                runs_on = Changes(state=State.RUNNING, cause=machine.cause, detail=failure.message)
-                await self.record.conclude(runs_on | answer)
-            raise failure from error
+            if not await self._is_saved(machine, live, failure):
+                await self._not_paused(machine, live, action, failure, Changes(stages=watch.stages), watch)
+                raise failure from error
         self._release()
         paused = Changes(state=State.PAUSED, stages=watch.stages)
-        await self.record.conclude(paused | process_is(None))
+        await self.record.conclude(paused | process_is(None), before=watch.concluding)
+
+    async def _is_saved(self, machine: Machine, live: LiveMachine, failure: AgentError) -> bool:
+        """Whether a pause that failed had come so far that the machine is saved all the same: it is ended then."""
+        if failure.code is Code.MACHINE_GONE or not await self._parts.driver.is_paused(machine.sandbox_id):
+            return False
+        _log.warning("paused in spite of a failure", sandbox_id=str(machine.sandbox_id), error=failure.message)
+        await self._parts.driver.kill(live)
+        return True
+
+    async def _not_paused(
+        self,
+        machine: Machine,
+        live: LiveMachine,
+        action: Pause,
+        failure: AgentError,
+        answer: Changes,
+        watch: Stopwatch,
+    ) -> None:
+        """Records what became of a machine that could not be paused; `machine` is as it was before."""
+        if machine.generation != self.record.known().generation:
+            answer |= answer_is(failure)
+        if failure.code is Code.MACHINE_GONE:
+            self._release()
+            await self.record.conclude(_stopped(await _death_of(live)) | answer, before=watch.concluding)
+            return
+        if action.cause is Cause.IDLE_TIMEOUT:
+            self.timer.failed()
+        runs_on = Changes(state=State.RUNNING, cause=machine.cause, detail=failure.message)
+        await self.record.conclude(runs_on | answer, before=watch.concluding)
 
     async def _resume(self, action: Resume, order: Changes, watch: Stopwatch) -> None:
         self._parts.require_open()
         machine = self.record.known()
         incarnation = uuid4()
         with self._parts.capacity.held_for(machine.spec):
-            resuming = Changes(state=State.RESUMING, cause=Cause.USER, detail="", incarnation=incarnation)
+            resuming = Changes(state=State.RESUMING, cause=action.cause, detail="", incarnation=incarnation)
             await self.record.intend(order | resuming, durable=True)
-            watch.mark("record")
             try:
+                watch.mark("record")
                 async with asyncio.timeout(RESUME_DEADLINE_SECONDS):
                     live = await self._parts.driver.resume(machine.spec, incarnation, watch.mark)
-            except Exception as error:
+            except BaseException as error:
                 failure = as_failure(error, Code.START_FAILED, "The sandbox could not be resumed.")
                 as_before = Changes(state=State.PAUSED, cause=machine.cause, incarnation=machine.incarnation)
                 outcome = Changes(detail=failure.message, stages=watch.stages)
-                await self.record.conclude(as_before | outcome | answer_is(failure))
+                answer = answer_is(failure) if order else Changes()
+                await self.record.conclude(as_before | outcome | answer, before=watch.concluding)
                 raise failure from error
-            await self._now_running(live, Changes(timeout_sec=action.timeout_sec), watch)
+            timeout_sec = machine.timeout_sec if action.timeout_sec is None else action.timeout_sec
+            await self._now_running(live, Changes(timeout_sec=timeout_sec), watch)
 
     async def _destroy(self, sandbox_id: UUID, order: Changes, watch: Stopwatch) -> None:
         known = self.record.machine is not None
         if known:
             deleting = Changes(state=State.DELETING, cause=Cause.USER, detail="")
             await self.record.intend(order | deleting, durable=False)
-        watch.mark("record")
         try:
+            watch.mark("record")
             await self._end_and_remove(sandbox_id, watch)
-        except Exception as error:
+        except BaseException as error:
             failure = as_failure(error, Code.INTERNAL, "The sandbox could not be removed yet.")
             if known:
-                await self.record.conclude(Changes(stages=watch.stages) | answer_is(failure))
+                await self.record.conclude(Changes(stages=watch.stages) | answer_is(failure), before=watch.concluding)
             raise failure from error
         deleted = order | Changes(state=State.DELETED, stages=watch.stages) | answer_is(None)
         if known:
-            await self.record.conclude(deleted | process_is(None))
+            await self.record.conclude(deleted | process_is(None), before=watch.concluding)
         else:
             # Remembered though it was never here, so that its create is refused should it come late.
             await self.record.begin(Spec(sandbox_id, _NO_TEMPLATE, "", 0, 0, 0), deleted, durable=True)
@@ -222,7 +302,7 @@ class Lifecycle:
     async def _now_running(self, live: LiveMachine, changes: Changes, watch: Stopwatch) -> None:
         self.hold(live)
         running = changes | Changes(state=State.RUNNING, stages=watch.stages) | process_is(live.process)
-        await self.record.conclude(running)
+        await self.record.conclude(running, before=watch.concluding)
         self._parts.inventory.touch(self.record.known().sandbox_id, self._parts.now())
 
     def _release(self) -> None:
@@ -236,8 +316,14 @@ class Lifecycle:
         self._on_death(live, death)
 
 
-def as_failure(error: Exception, code: Code, message: str) -> AgentError:
-    """An error as it is answered: one that is not an AgentError is logged and masked."""
+def as_failure(error: BaseException, code: Code, message: str) -> AgentError:
+    """An error as it is answered: one that is not an AgentError is logged and masked.
+
+    Raises: the error itself if the running task is cancelled (the agent stops), or the program is to end. When only
+    something that the task waited for was cancelled, that is a failure like others.
+    """
+    if not isinstance(error, Exception) and (not isinstance(error, asyncio.CancelledError) or is_cancelled()):
+        raise error
     if isinstance(error, AgentError):
         return error
     if isinstance(error, TimeoutError):

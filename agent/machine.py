@@ -58,6 +58,8 @@ class CommandKind(StrEnum):
     CREATE = "create"
     PAUSE = "pause"
     RESUME = "resume"
+    START = "start"
+    SET_TIMEOUT = "set_timeout"
     DESTROY = "destroy"
 
 
@@ -80,10 +82,29 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Go on from what was saved."""
+    """Go on from what was saved. `timeout_sec` None: as it was. `cause` is the user, or that it was needed."""
+
+    timeout_sec: int | None = 0
+    cause: Cause = Cause.USER
+    kind: CommandKind = CommandKind.RESUME
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Boot a stopped sandbox from its kept disk."""
 
     timeout_sec: int = 0
-    kind: CommandKind = CommandKind.RESUME
+    kind: CommandKind = CommandKind.START
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimeout:
+    """Change the idle timeout. `beats_expiry`: the machine was not paused yet when this was asked for, so it runs
+    afterwards, even if its idle pause could not be stopped any more."""
+
+    timeout_sec: int
+    beats_expiry: bool = field(compare=False)
+    kind: CommandKind = CommandKind.SET_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +114,7 @@ class Destroy:
     kind: CommandKind = CommandKind.DESTROY
 
 
-Action = Create | Pause | Resume | Destroy
+Action = Create | Pause | Resume | Start | SetTimeout | Destroy
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +150,8 @@ class Machine:
     stages: tuple[Stage, ...] = ()
     error_code: str = ""
     error_message: str = ""
+    auto_pause_at: datetime | None = None
+    """When it is paused if nothing happens in it. Not in the ledger: it is on the clock of this run of the agent."""
 
     @property
     def sandbox_id(self) -> UUID:
@@ -146,6 +169,9 @@ MOVES: frozenset[tuple[State | None, State]] = frozenset(
         (None, _S.DELETED),
         (_S.STARTING, _S.RUNNING),
         (_S.STARTING, _S.FAILED),
+        # its disk was there before and is kept
+        (_S.STARTING, _S.STOPPED),
+        (_S.STOPPED, _S.STARTING),
         (_S.RUNNING, _S.PAUSING),
         (_S.RUNNING, _S.STOPPED),
         (_S.PAUSING, _S.PAUSED),
@@ -177,6 +203,9 @@ _OBEYED_IN: dict[CommandKind, frozenset[State]] = {
     CommandKind.CREATE: frozenset(),
     CommandKind.PAUSE: frozenset({State.RUNNING}),
     CommandKind.RESUME: frozenset({State.PAUSED}),
+    CommandKind.START: frozenset({State.STOPPED}),
+    # a keeper sees to it itself: it is no move
+    CommandKind.SET_TIMEOUT: frozenset(),
     CommandKind.DESTROY: _NOT_DELETED,
 }
 
@@ -184,6 +213,8 @@ _REACHED_IN: dict[CommandKind, frozenset[State]] = {
     CommandKind.CREATE: frozenset(),
     CommandKind.PAUSE: frozenset({State.PAUSED}),
     CommandKind.RESUME: frozenset({State.RUNNING}),
+    CommandKind.START: frozenset({State.RUNNING}),
+    CommandKind.SET_TIMEOUT: frozenset(),
     CommandKind.DESTROY: frozenset({State.DELETED}),
 }
 

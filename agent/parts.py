@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.drivers.driver import Driver
 from agent.errors import AgentError, Code
+from agent.faults import NO_FAULTS, Faults
 from agent.inventory import Inventory
 from agent.ledger import Ledger
 from agent.machine import Spec
@@ -53,14 +54,17 @@ class Capacity:
 
 @dataclass(slots=True)
 class Parts:
-    """`closed_to_new` is set when the host is being shut down. `spawn` starts a task that the host owns."""
+    """`closed_to_new` is set when the host is being shut down. `spawn` starts a task that the host owns. `monotonic`
+    gives seconds and never goes back, as `now` may."""
 
     driver: Driver
     ledger: Ledger
     inventory: Inventory
     capacity: Capacity
     now: Callable[[], datetime]
+    monotonic: Callable[[], float]
     spawn: Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+    faults: Faults = NO_FAULTS
     closed_to_new: bool = False
 
     def require_open(self) -> None:

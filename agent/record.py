@@ -1,7 +1,9 @@
 """What the ledger holds of one sandbox, and how it is changed."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import TypedDict
 from uuid import UUID
 
@@ -49,9 +51,16 @@ def answer_is(error: AgentError | None) -> Changes:
 class Record:
     """One sandbox's entry in the ledger; the inventory holds the newest version."""
 
-    def __init__(self, sandbox_id: UUID, parts: Parts) -> None:
+    def __init__(
+        self,
+        sandbox_id: UUID,
+        parts: Parts,
+        auto_pause_at: Callable[[Machine], datetime | None] = lambda _: None,
+    ) -> None:
+        """`auto_pause_at` says when a machine that is as given will be paused."""
         self._sandbox_id = sandbox_id
         self._parts = parts
+        self._auto_pause_at = auto_pause_at
         self._tombstone: Machine | None = None
 
     @property
@@ -82,16 +91,23 @@ class Record:
         """Records what is about to be done. Raises: AgentError DISK_FULL: nothing is recorded, so do not do it."""
         await self._write(self._changed(changes), durable=durable)
 
-    async def conclude(self, changes: Changes, *, durable: bool = True) -> None:
+    async def conclude(
+        self, changes: Changes, *, durable: bool = True, before: Callable[[], None] = lambda: None
+    ) -> None:
         """Records what happened. It cannot be made undone, so this is tried until the ledger takes it; nothing else is
-        done with the sandbox meanwhile."""
+        done with the sandbox meanwhile. `before` is called before each attempt, and may fail as the ledger may."""
         machine = self._changed(changes)
         while True:
             try:
+                before()
                 await self._write(machine, durable=durable)
                 return
-            except AgentError:
+            except (AgentError, OSError):
                 await asyncio.sleep(RECORD_RETRY_SECONDS)
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                # something below was cancelled, nobody cancelled this
 
     def _changed(self, changes: Changes) -> Machine:
         before = self.known()
@@ -99,7 +115,7 @@ class Record:
         if "state" in changes:
             _require_move(before.state, after.state)
             after = replace(after, changed_at=self._parts.now())
-        return after
+        return replace(after, auto_pause_at=self._auto_pause_at(after))
 
     async def _write(self, machine: Machine, *, durable: bool) -> None:
         try:
@@ -113,6 +129,12 @@ class Record:
             )
             message = "The host cannot write its ledger: its disk is probably full."
             raise AgentError(Code.DISK_FULL, message, detail=str(error)) from error
+
+
+def is_cancelled() -> bool:
+    """Whether somebody cancels the running task, as against something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _require_move(source: State | None, target: State) -> None:

@@ -66,6 +66,17 @@ class Server(GuestCalls):
         return convert.to_machine(await self._host.obey(sandbox_id, convert.resume(request), generation))
 
     @answered
+    async def StartMachine(self, request: pb.StartMachineRequest, context: Context) -> pb.Machine:
+        sandbox_id, generation = convert.sandbox_id(request.sandbox_id), convert.generation(request.generation)
+        return convert.to_machine(await self._host.obey(sandbox_id, convert.start(request), generation))
+
+    @answered
+    async def SetTimeout(self, request: pb.SetTimeoutRequest, context: Context) -> pb.Machine:
+        sandbox_id, timeout_sec = convert.sandbox_id(request.sandbox_id), convert.timeout_sec(request.timeout_sec)
+        generation = convert.generation(request.generation) if request.generation else None
+        return convert.to_machine(await self._host.set_timeout(sandbox_id, timeout_sec, generation))
+
+    @answered
     async def DestroyMachine(self, request: pb.DestroyMachineRequest, context: Context) -> pb.Machine:
         sandbox_id, generation = convert.sandbox_id(request.sandbox_id), convert.generation(request.generation)
         return convert.to_machine(await self._host.obey(sandbox_id, Destroy(), generation))

@@ -7,6 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from agent.faults import POINTS, Kind
+
 
 def _default_cache_dir() -> Path:
     return Path("~/.cache/nestbox").expanduser()
@@ -33,6 +35,8 @@ class Settings(BaseSettings):
     """Where base images are kept between data directories."""
     host_name: str = ""
     """What people call this host; empty: the computer's name."""
+    faults: dict[str, Kind] = Field(default_factory=dict)
+    """For tests only: where the agent is to fail, and how (`agent/faults.py`)."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto`: for people on a terminal, else JSON."""
 
@@ -41,6 +45,13 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         """QEMU's jail, the ledger and the images must mean the same path."""
         return None if path is None else path.expanduser().absolute()
+
+    @field_validator("faults")
+    @classmethod
+    def _known_points(cls, faults: dict[str, Kind]) -> dict[str, Kind]:
+        if unknown := set(faults) - set(POINTS):
+            raise ValueError(f"no such points: {', '.join(sorted(unknown))}")
+        return faults
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from api.faults import armed
 from api.http.errors import error_response
 from api.http.files import FileEndpoint
 from api.http.gateway import Gateway
@@ -37,6 +38,7 @@ def build_app(settings: Settings) -> Starlette:
         settings.database_url.get_secret_value(),
         host_addresses=settings.hosts,
         agent_token=settings.agent_token(),
+        faults=armed(settings.api_faults),
     )
     reconciler = Reconciler(services)
     schema = build_schema()

@@ -206,6 +206,13 @@ class Driver(Protocol):
         """A machine from the last complete pause. Stages: `verify`, `spawn`, `restore`, `guest`. After a failure what
         was saved is as it was. Raises: AgentError IMAGE_MISMATCH, START_FAILED."""
 
+    async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
+        """A machine that boots from a kept disk, with its identity set; what was in memory is gone, what was saved too.
+        Stages: `image`, `spawn`, `guest`. After a failure or a cancellation there is no machine, and the disk is kept.
+
+        Raises: AgentError START_FAILED, also if there is no disk.
+        """
+
     async def is_paused(self, sandbox_id: UUID) -> bool:
         """Whether a complete pause of this sandbox is there: how a restarted agent learns how far a pause came. What
         was saved counts no longer once a machine has gone on from it."""

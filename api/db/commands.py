@@ -33,6 +33,7 @@ class Acceptance:
     state_deadline_at: datetime
     idempotency_key: str | None
     input_sha256: bytes | None
+    cause: Cause = Cause.USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,10 @@ _CREATE = f"""WITH template AS (
     ) DESC, h.id LIMIT 1
 ), moved AS (
     INSERT INTO sandboxes (id, team_id, template_id, host_id, name, labels, environment, vcpus, memory_mb, disk_size_mb,
-        timeout_sec, goal, generation, state, cause, state_deadline_at, last_active_at, created_at, updated_at)
-    SELECT $9, $2, template.id, host.id, $14, $15::jsonb, $16::jsonb, $17, $18, $19, $20, 'running', 1, 'starting',
+        timeout_sec, auto_resume, goal, generation, state, cause, state_deadline_at, last_active_at, created_at,
+        updated_at)
+    SELECT $9, $2, template.id, host.id, $14, $15::jsonb, $16::jsonb, $17, $18, $19, $20, $21,
+        'running', 1, 'starting',
         'user', $8, $7, $7, $7
     FROM template CROSS JOIN host
     -- it is born pending, and starting at once, since its host was found in the same statement
@@ -75,8 +78,8 @@ logged AS ({insert_events(kind="'sandbox.' || $3", actor="$4", source="moved s",
 {_RESULT}"""
 
 _MOVE = f"""WITH moved AS (
-    UPDATE sandboxes s SET state = $9, goal = $10, generation = s.generation + 1, cause = 'user', detail = '',
-        state_deadline_at = $8, updated_at = $7, version = s.version + 1
+    UPDATE sandboxes s SET state = $9, goal = $10, generation = s.generation + 1, cause = $14, detail = '',
+        auto_pause_at = NULL, state_deadline_at = $8, updated_at = $7, version = s.version + 1
     WHERE s.id = $11 AND s.team_id = $2 AND s.state = ANY($12::text[])
         AND ($13::boolean IS FALSE OR EXISTS (SELECT FROM hosts WHERE hosts.id = s.host_id AND hosts.reachable))
     RETURNING new.*, {BEFORE}
@@ -87,6 +90,18 @@ _MOVE = f"""WITH moved AS (
 ), operation AS ({_NEW_OPERATION}),
 logged AS ({insert_events(kind="'sandbox.' || $3", actor="$4", source="moved s", operation_id="$1::uuid")})
 {_RESULT}"""
+
+_SET_TIMEOUT = f"""WITH moved AS (
+    UPDATE sandboxes s SET timeout_sec = $3, updated_at = $5, version = s.version + 1,
+        last_active_at = greatest(s.last_active_at, $5::timestamptz),
+        -- what the host began before, being idle, is older than this from now on
+        generation = s.generation
+            + CASE WHEN s.state = 'running' OR (s.state = 'pausing' AND s.goal = 'running') THEN 1 ELSE 0 END
+    WHERE s.id = $1 AND s.team_id = $2 AND s.state = ANY($6::text[])
+        AND EXISTS (SELECT FROM hosts WHERE hosts.id = s.host_id AND hosts.reachable)
+    RETURNING new.*, {BEFORE}
+), logged AS ({insert_events(kind="'sandbox.set_timeout'", actor="$4", source="moved s", cause="'user'")})
+SELECT {SANDBOX_COLUMNS} FROM moved s {JOINS}"""
 
 _REFUSE = f"""WITH moved AS (
     UPDATE sandboxes s SET state = $3, goal = $4, cause = $5, detail = $6, state_deadline_at = NULL, updated_at = $7,
@@ -131,6 +146,7 @@ async def create(
         creation.memory_mb,
         creation.disk_size_mb,
         creation.timeout_sec,
+        creation.auto_resume,
     )
     return _accepted(row)
 
@@ -150,8 +166,26 @@ async def move(
     None when there is no such sandbox, it is in another state, or its host is needed and does not answer.
     Raises: KeyUsedError.
     """
-    row = await database.row(_MOVE, *_common(acceptance), target, goal, sandbox_id, sorted(sources), needs_host)
+    row = await database.row(
+        _MOVE, *_common(acceptance), target, goal, sandbox_id, sorted(sources), needs_host, acceptance.cause
+    )
     return _accepted(row)
+
+
+async def set_timeout(
+    database: Database,
+    team_id: UUID,
+    sandbox_id: UUID,
+    timeout_sec: int,
+    *,
+    actor: str,
+    now: datetime,
+    states: Collection[State],
+) -> Sandbox | None:
+    """Writes a timeout, and raises the generation of what runs; None when there is no such sandbox, it is in another
+    state, or its host does not answer."""
+    row = await database.row(_SET_TIMEOUT, sandbox_id, team_id, timeout_sec, actor, now, sorted(states))
+    return None if row is None else sandbox_of(row, with_operation=False)
 
 
 @dataclass(frozen=True, slots=True)

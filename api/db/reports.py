@@ -1,7 +1,8 @@
 """Reports of hosts in SQL: guarded writes, each one statement, and so one transaction.
 
 A report is applied when it is newer than the last one (`sequence`), when the host may make the move, and, while a
-command is under way, when the host has heard of that command (`generation`): what it reported before says nothing.
+command is under way, when the host has heard of that command (`generation`): what it reported before says nothing. Nor
+does an idle pause that began before a newer command: whoever was there meanwhile goes first.
 """
 # ruff: noqa: S608 - the statements are put together from constants; values are always parameters
 
@@ -54,7 +55,7 @@ _APPLY = f"""WITH moved AS (
         observed_generation = greatest(s.observed_generation, $7::bigint),
         incarnation = coalesce($12::uuid, s.incarnation),
         last_active_at = greatest(s.last_active_at, $13::timestamptz),
-        state_deadline_at = $14::timestamptz,
+        state_deadline_at = $14::timestamptz, auto_pause_at = $16::timestamptz,
         deleted_at = CASE WHEN $3 = 'deleted' THEN $8::timestamptz END,
         -- what the host did on its own, or could not do, is what is wanted from now on
         goal = CASE WHEN $3 = 'paused' AND s.goal = 'running' THEN 'paused'
@@ -64,7 +65,7 @@ _APPLY = f"""WITH moved AS (
             AND s.state = ANY('{{running,pausing}}') THEN 1 ELSE 0 END
     WHERE s.id = $1 AND s.host_id = $2 AND s.state = ANY($15::text[])
         AND (s.sequence < $6 OR $3 = 'deleted')
-        AND ($7 >= s.generation OR NOT s.state = ANY($11::text[]))
+        AND ($7 >= s.generation OR NOT (s.state = ANY($11::text[]) OR $4 = 'idle_timeout'))
     RETURNING new.*, {BEFORE}
 ), operation AS ({_FINISH}),
 logged AS ({
@@ -81,7 +82,7 @@ LEFT JOIN (moved s {JOINS}) ON true LEFT JOIN operation o ON o.sandbox_id = s.id
 
 _LOSE = f"""WITH moved AS (
     UPDATE sandboxes s SET state = $4, cause = $5, detail = $6, updated_at = $7, version = s.version + 1,
-        state_deadline_at = NULL, deleted_at = CASE WHEN $4 = 'deleted' THEN $7::timestamptz END
+        state_deadline_at = NULL, auto_pause_at = NULL, deleted_at = CASE WHEN $4 = 'deleted' THEN $7::timestamptz END
     WHERE s.id = $1 AND s.state = $2 AND s.version = $3
     RETURNING new.*, {BEFORE}
 ), operation AS (
@@ -93,14 +94,34 @@ _LOSE = f"""WITH moved AS (
 SELECT true AS present, {SANDBOX_COLUMNS}, {OPERATION_COLUMNS}
 FROM moved s {JOINS} LEFT JOIN operation o ON o.sandbox_id = s.id"""
 
-_OBSERVE = """UPDATE sandboxes s SET sequence = greatest(s.sequence, m.sequence),
-    observed_generation = greatest(s.observed_generation, m.generation),
-    incarnation = coalesce(m.incarnation, s.incarnation),
-    last_active_at = greatest(s.last_active_at, m.last_active_at)
-FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::timestamptz[])
-    AS m (id, state, sequence, generation, incarnation, last_active_at)
-WHERE s.id = m.id AND s.state = m.state AND s.host_id = $7
-    AND (s.sequence < m.sequence OR s.last_active_at < m.last_active_at)"""
+_NEW_TIME = "s.sequence < m.sequence AND s.auto_pause_at IS DISTINCT FROM m.auto_pause_at"
+_OBSERVE = f"""WITH reported AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::timestamptz[],
+        $8::timestamptz[]) AS m (id, state, sequence, generation, incarnation, last_active_at, auto_pause_at)
+), moved AS (
+    UPDATE sandboxes s SET sequence = greatest(s.sequence, m.sequence),
+        observed_generation = greatest(s.observed_generation, m.generation),
+        incarnation = coalesce(m.incarnation, s.incarnation),
+        last_active_at = greatest(s.last_active_at, m.last_active_at),
+        auto_pause_at = CASE WHEN {_NEW_TIME} THEN m.auto_pause_at ELSE s.auto_pause_at END,
+        version = s.version + CASE WHEN {_NEW_TIME} THEN 1 ELSE 0 END
+    FROM reported m
+    WHERE s.id = m.id AND s.state = m.state AND s.host_id = $7
+        AND (s.sequence < m.sequence OR s.last_active_at < m.last_active_at)
+    RETURNING new.*, {BEFORE}, new.version > old.version AS visible
+), logged AS (
+    {insert_events(kind="'sandbox.observed'", actor="'host-' || s.host_id", source="moved s", at="$9::timestamptz")}
+    WHERE s.visible
+)
+SELECT count(*) AS noted, count(*) FILTER (WHERE visible) AS visible FROM moved"""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """How many rows were written, and how many of them look different to users now."""
+
+    noted: int
+    visible: int
 
 
 async def apply(
@@ -123,7 +144,8 @@ async def apply(
         machine.incarnation,
         machine.last_active_at,
         deadline,
-        sorted(sources(machine.state, Owner.HOST)),
+        sorted(sources(machine.state, Owner.HOST, machine.cause)),
+        machine.auto_pause_at,
     )
     if row is None or not row["present"]:
         return Missing()
@@ -139,7 +161,7 @@ async def conclude(
     """Moves a sandbox on of which its host, which answers, knows nothing. `seen` is its id, state and version as they
     were read before the host was asked: if anything has changed since, nothing is written."""
     sandbox_id, state, version = seen
-    if state not in sources(target, Owner.HOST):
+    if state not in sources(target, Owner.HOST, cause):
         return Stale()
     row = await database.row(_LOSE, sandbox_id, state, version, target, cause, detail, now)
     if row is None:
@@ -147,9 +169,10 @@ async def conclude(
     return Applied(sandbox_of(row, with_operation=True), None if row["o_id"] is None else operation_of(row))
 
 
-async def observe(database: Database, host_id: UUID, machines: Sequence[Machine]) -> int:
-    """Keeps what is new of machines whose state is known already; no event, since no user can see it."""
-    return await database.execute(
+async def observe(database: Database, host_id: UUID, machines: Sequence[Machine], now: datetime) -> Observed:
+    """Keeps what is new of machines whose state is known already. An event only where a user can see a difference: in
+    the time at which it is going to be paused."""
+    row = await database.row(
         _OBSERVE,
         [machine.sandbox_id for machine in machines],
         [machine.state for machine in machines],
@@ -158,4 +181,7 @@ async def observe(database: Database, host_id: UUID, machines: Sequence[Machine]
         [machine.incarnation for machine in machines],
         [machine.last_active_at for machine in machines],
         host_id,
+        [machine.auto_pause_at for machine in machines],
+        now,
     )
+    return Observed(0, 0) if row is None else Observed(row["noted"], row["visible"])

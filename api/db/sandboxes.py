@@ -15,6 +15,7 @@ from api.domain.sandbox import NEEDS_HOST, UNREACHABLE, Cause, Goal, Sandbox, Sa
 
 SANDBOX_COLUMNS = f"""s.id, s.team_id, s.template_id, s.host_id, s.name, s.labels, s.vcpus, s.memory_mb,
     s.disk_size_mb, s.timeout_sec, s.goal, s.generation, s.state, s.cause, s.detail, s.sequence, s.last_active_at,
+    s.auto_resume, s.auto_pause_at,
     s.created_at, s.updated_at, s.deleted_at, s.version, coalesce(h.reachable, true) AS reachable, {TEMPLATE_COLUMNS}"""
 """Of tables called `s` (sandboxes), `t` (templates) and `h` (hosts)."""
 
@@ -55,6 +56,8 @@ def sandbox_of(row: Row, *, with_operation: bool) -> Sandbox:
         deleted_at=row["deleted_at"],
         version=row["version"],
         reachable=row["reachable"],
+        auto_resume=row["auto_resume"],
+        auto_pause_at=row["auto_pause_at"],
         last_operation=operation_of(row) if with_operation and row["o_id"] is not None else None,
     )
 
@@ -86,17 +89,20 @@ class Whereabouts:
     state: State
     host_id: UUID | None
     reachable: bool
+    auto_resume: bool
 
 
 async def whereabouts(database: Database, team_id: UUID, sandbox_id: UUID) -> Whereabouts | None:
     """Where a team's sandbox is and whether it runs: the one query of an exec."""
     row = await database.row(
-        """SELECT s.state, s.host_id, coalesce(h.reachable, true) AS reachable
+        """SELECT s.state, s.host_id, coalesce(h.reachable, true) AS reachable, s.auto_resume
         FROM sandboxes s LEFT JOIN hosts h ON h.id = s.host_id WHERE s.id = $2 AND s.team_id = $1""",
         team_id,
         sandbox_id,
     )
-    return None if row is None else Whereabouts(State(row["state"]), row["host_id"], row["reachable"])
+    return (
+        None if row is None else Whereabouts(State(row["state"]), row["host_id"], row["reachable"], row["auto_resume"])
+    )
 
 
 async def page(

@@ -180,9 +180,9 @@ class Host(SQLModel, table=True):
 
 
 class Sandbox(SQLModel, table=True):
-    """What a user has. `goal`, `generation`, name, labels and timeout are written by the control plane
-    only; `sequence`, `observed_generation`, `incarnation` and `cause` come from reports of the host; `state` follows
-    `MOVES`; `version` grows with every change that a user can see."""
+    """What a user has. `goal`, `generation`, name, labels, timeout and auto-resume are written by the control plane
+    only; `sequence`, `observed_generation`, `incarnation`, `auto_pause_at` and `cause` come from reports of the host;
+    `state` follows `MOVES`; `version` grows with every change that a user can see."""
 
     __tablename__ = "sandboxes"
     __table_args__ = (
@@ -209,6 +209,7 @@ class Sandbox(SQLModel, table=True):
     memory_mb: int
     disk_size_mb: int
     timeout_sec: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    auto_resume: bool = _flag(default=False)
     goal: str = _text()
     generation: int = _bigint(1)
     state: str = _text()
@@ -220,6 +221,7 @@ class Sandbox(SQLModel, table=True):
     incarnation: UUID | None = Field(default=None, sa_column=Column(postgresql.UUID(as_uuid=True), nullable=True))
     state_deadline_at: datetime | None = _time(nullable=True)
     last_active_at: datetime | None = _time(nullable=True)
+    auto_pause_at: datetime | None = _time(nullable=True)
     created_at: datetime = _time()
     updated_at: datetime = _time()
     deleted_at: datetime | None = _time(nullable=True)

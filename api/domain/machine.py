@@ -11,7 +11,8 @@ from api.domain.sandbox import Cause, State
 @dataclass(frozen=True, slots=True)
 class Machine:
     """One entry of a host's inventory. `sequence` grows with every change on that host; `generation` is the newest
-    that the host accepted for this sandbox; `stages` are those of the last command."""
+    that the host accepted for this sandbox; `stages` are those of the last command.
+    `auto_pause_at` is when it is paused if it is not used until then."""
 
     sandbox_id: UUID
     incarnation: UUID | None
@@ -23,6 +24,8 @@ class Machine:
     changed_at: datetime | None
     last_active_at: datetime | None
     stages: tuple[Stage, ...] = field(default=())
+    timeout_sec: int = 0
+    auto_pause_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from api.domain.command import Execution
 from api.domain.file import FileInfo
 from api.domain.host import HostFacts
 from api.domain.machine import Inventory, Machine
+from api.domain.sandbox import Cause
 from api.errors import Internal
 from api.hosts.convert import exec_start, facts_of, file_info_of, inventory_of, machine_of
 from api.hosts.ending import Ending
@@ -37,8 +38,19 @@ CHUNK_BYTES = 32 * 1024
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024
 """An inventory of some ten thousand machines."""
 
+KEEPALIVE_MS = 5_000
+KEEPALIVE_TIMEOUT_MS = 5_000
+"""A connection whose other end is gone without a word is given up after 10 s and made anew. Without this it would be
+kept until the kernel gives up, a quarter of an hour later, and the host be unreachable all that time."""
+
 _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    # the core counts keep-alives with other pings, and has a time-out of a minute of its own for them
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     # an agent that restarts is found again within a second
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -137,12 +149,30 @@ class HostClient:
         request = pb.PauseMachineRequest(sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation)
         return machine_of(await self._call(self._stub.PauseMachine, request, PAUSE_SECONDS))
 
-    async def resume(self, sandbox_id: UUID, generation: int, timeout_sec: int) -> Machine:
-        """Starts a machine from what was saved."""
+    async def resume(self, sandbox_id: UUID, generation: int, timeout_sec: int, cause: Cause = Cause.USER) -> Machine:
+        """Starts a machine from what was saved; `cause` says whether it was asked for or is just used."""
         request = pb.ResumeMachineRequest(
-            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation, timeout_sec=timeout_sec
+            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id),
+            generation=generation,
+            timeout_sec=timeout_sec,
+            cause=pb.CAUSE_AUTO_RESUME if cause is Cause.AUTO_RESUME else pb.CAUSE_USER,
         )
         return machine_of(await self._call(self._stub.ResumeMachine, request, START_SECONDS))
+
+    async def start(self, sandbox_id: UUID, generation: int, timeout_sec: int) -> Machine:
+        """Boots a stopped sandbox from its kept disk."""
+        request = pb.StartMachineRequest(
+            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation, timeout_sec=timeout_sec
+        )
+        return machine_of(await self._call(self._stub.StartMachine, request, START_SECONDS))
+
+    async def set_timeout(self, sandbox_id: UUID, generation: int, timeout_sec: int) -> Machine:
+        """Sets the idle timeout, and counts as activity. An idle pause at the same time is undone, if the host can."""
+        request = pb.SetTimeoutRequest(
+            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id), generation=generation, timeout_sec=timeout_sec
+        )
+        # it may have to wait for a pause and a resume
+        return machine_of(await self._call(self._stub.SetTimeout, request, START_SECONDS))
 
     async def destroy(self, sandbox_id: UUID, generation: int) -> Machine:
         """Removes everything of a sandbox, which the host need not have."""

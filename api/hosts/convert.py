@@ -69,11 +69,13 @@ def machine_of(message: pb.Machine) -> Machine:
             state=state,
             sequence=message.sequence,
             # a cause that a newer agent knows is still explained by its sentence
-            cause=CAUSES.get(message.cause, Cause.USER),
+            cause=CAUSES.get(message.cause, Cause.REPAIRED),
             detail=message.detail,
             changed_at=_time_of(message.changed_at) if message.HasField("changed_at") else None,
             last_active_at=_time_of(message.last_active_at) if message.HasField("last_active_at") else None,
             stages=tuple(Stage(stage.name, stage.duration_us) for stage in message.stages),
+            timeout_sec=message.timeout_sec,
+            auto_pause_at=_time_of(message.auto_pause_at) if message.HasField("auto_pause_at") else None,
         )
     except (Invalid, ValueError) as error:
         raise Internal("A host reports an id that is none.", detail=repr(error)) from error

@@ -7,9 +7,10 @@ from uuid import UUID
 import structlog
 
 from api.db import hosts, inventory
+from api.db.database import Row as Record
 from api.db.locks import Locks
 from api.domain.machine import Inventory
-from api.domain.sandbox import State
+from api.domain.sandbox import Goal, State
 from api.domain.status import TaskStatus
 from api.hosts.client import HostClient
 from api.reconciler.plan import LOST_CAUSE, LOST_DETAIL, LOST_TARGET, Plan, Row, plan
@@ -101,9 +102,7 @@ class HostTasks:
 
     async def _reconcile(self, host_id: UUID) -> Plan:
         # the rows first: a sandbox that starts in between is then in the inventory only, and nothing is made of it
-        rows = [
-            Row(**{**row, "state": State(row["state"])}) for row in await inventory.of_host(self._database, host_id)
-        ]
+        rows = [_row(row) for row in await inventory.of_host(self._database, host_id)]
         there = await self._client.list_machines()
         chosen = plan(rows, there, self._clock.now(), self._services.commands.under_way)
         await self._execute(host_id, chosen)
@@ -122,6 +121,8 @@ class HostTasks:
             )
         for sandbox_id in chosen.resend:
             await self._services.commands.resend(sandbox_id)
+        for sandbox_id in chosen.tell:
+            await self._services.timeouts.tell(sandbox_id)
 
     async def _note_silence(self) -> None:
         now = self._clock.monotonic()
@@ -156,5 +157,9 @@ class HostTasks:
                     self._reports.succeeded("following")
                     self._nudged.set()
                 else:
-                    await self._services.reports.apply(host_id, event)
+                    await self._services.reports.take_in(host_id, event)
                     self._reports.succeeded("following")
+
+
+def _row(read: Record) -> Row:
+    return Row(**{**read, "state": State(read["state"]), "goal": Goal(read["goal"])})

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from api.domain.machine import Inventory, Machine
-from api.domain.sandbox import TRANSITIONAL, Cause, Owner, State, sources
+from api.domain.sandbox import TRANSITIONAL, Cause, Goal, Owner, State, sources
 from api.ids import Kind, wire_id
 
 LOST_AFTER = timedelta(seconds=10)
@@ -27,6 +27,8 @@ class Row(NamedTuple):
     updated_at: datetime
     state_deadline_at: datetime | None
     last_active_at: datetime | None
+    goal: Goal = Goal.RUNNING
+    timeout_sec: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,15 @@ class Plan:
     """Sandboxes that run here and are unknown there."""
     resend: tuple[UUID, ...] = ()
     """Sandboxes whose last command has to be sent again."""
+    tell: tuple[UUID, ...] = ()
+    """Sandboxes whose timeout their host does not know."""
 
     def __str__(self) -> str:
         parts = (
             (len(self.apply), "moved on"),
             (len(self.lost), "lost"),
             (len(self.resend), "commands sent again"),
+            (len(self.tell), "timeouts told"),
         )
         return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing to do"
 
@@ -62,6 +67,7 @@ def plan(rows: Sequence[Row], inventory: Inventory, now: datetime, under_way: Co
     observe: list[Machine] = []
     lost: list[Row] = []
     resend: list[UUID] = []
+    tell: list[UUID] = []
     for row in rows:
         if wire_id(Kind.SANDBOX, row.id) in inventory.unreadable:
             continue
@@ -69,14 +75,16 @@ def plan(rows: Sequence[Row], inventory: Inventory, now: datetime, under_way: Co
         if machine is not None and _moves(row, machine):
             apply.append(machine)
             continue
-        if row.state in TRANSITIONAL:
+        if machine is not None and _has_other_timeout(row, machine, now):
+            tell.append(row.id)
+        elif row.state in TRANSITIONAL:
             if row.id not in under_way and _needs_resending(row, machine, now):
                 resend.append(row.id)
         elif machine is None and _is_lost(row, now):
             lost.append(row)
         if machine is not None and _is_news(row, machine):
             observe.append(machine)
-    return Plan(tuple(apply), tuple(observe), tuple(lost), tuple(resend))
+    return Plan(tuple(apply), tuple(observe), tuple(lost), tuple(resend), tuple(tell))
 
 
 def _moves(row: Row, machine: Machine) -> bool:
@@ -84,15 +92,30 @@ def _moves(row: Row, machine: Machine) -> bool:
     return (
         machine.state is not row.state
         and (machine.sequence > row.sequence or machine.state is State.DELETED)
-        and (machine.generation >= row.generation or row.state not in TRANSITIONAL)
-        and row.state in sources(machine.state, Owner.HOST)
+        and (machine.generation >= row.generation or _outlasts_commands(row, machine))
+        and row.state in sources(machine.state, Owner.HOST, machine.cause)
     )
+
+
+def _outlasts_commands(row: Row, machine: Machine) -> bool:
+    """Whether a report says something though it was made before the last command."""
+    return row.state not in TRANSITIONAL and machine.cause is not Cause.IDLE_TIMEOUT
 
 
 def _needs_resending(row: Row, machine: Machine | None, now: datetime) -> bool:
     overdue = row.state_deadline_at is not None and now >= row.state_deadline_at
     unheard = machine is None or machine.generation < row.generation
-    return overdue or (unheard and now - row.updated_at >= RESEND_AFTER)
+    # a host that could not remove everything waits to be told again, and nothing takes a delete back
+    unfinished = unheard or row.state is State.DELETING
+    return overdue or (unfinished and now - row.updated_at >= RESEND_AFTER)
+
+
+def _has_other_timeout(row: Row, machine: Machine, now: datetime) -> bool:
+    """Whether the host has not heard of the last timeout, of what runs here and maybe is paused there since."""
+    thought_to_run = row.state is State.RUNNING or (row.state is State.PAUSING and row.goal is Goal.RUNNING)
+    unheard = machine.generation < row.generation
+    differs = machine.state is State.RUNNING is row.state and machine.timeout_sec != row.timeout_sec
+    return thought_to_run and (unheard or differs) and now - row.updated_at >= RESEND_AFTER
 
 
 def _is_lost(row: Row, now: datetime) -> bool:

@@ -46,9 +46,6 @@ class ErrorCode(Enum):
     UNSUPPORTED_SHAPE = strawberry.enum_value(
         "UNSUPPORTED_SHAPE", description="No image exists for this combination of vCPUs, memory and disk."
     )
-    UNSUPPORTED_TIMEOUT = strawberry.enum_value(
-        "UNSUPPORTED_TIMEOUT", description="Idle timeouts other than 0 are not supported yet."
-    )
     UNKNOWN_TEMPLATE = strawberry.enum_value("UNKNOWN_TEMPLATE", description="The host has no image of this template.")
     UNAVAILABLE = strawberry.enum_value("UNAVAILABLE", description="Something that is needed does not answer now.")
     HOST_UNREACHABLE = strawberry.enum_value(

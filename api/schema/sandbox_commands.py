@@ -46,7 +46,10 @@ class CreateSandboxInput:
         default=DEFAULT_DISK_SIZE_MB, description="The size of the disk in MiB."
     )
     timeout_sec: int | None = strawberry.field(
-        default=0, description="Pause it after so many seconds without use; 0 is never, and all that is offered yet."
+        default=0, description="Pause it after so many seconds without use, up to 30 days; 0 is never."
+    )
+    auto_resume: bool | None = strawberry.field(
+        default=False, description="Whether commands and file access resume it when it is paused, and then go on."
     )
     environment: list[EnvironmentVariableInput] | None = strawberry.field(
         default_factory=list, description="Environment variables for every command that runs in it."
@@ -65,6 +68,13 @@ class PauseSandboxInput:
 
 @strawberry.input(description="Which sandbox to resume.")
 class ResumeSandboxInput:
+    id: strawberry.ID = strawberry.field(description="The sandbox: `sb-…`.")
+    idempotency_key: str | None = strawberry.field(default=None, description=_IDEMPOTENCY_KEY)
+    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=_WAIT_SECONDS)
+
+
+@strawberry.input(description="Which sandbox to start.")
+class StartSandboxInput:
     id: strawberry.ID = strawberry.field(description="The sandbox: `sb-…`.")
     idempotency_key: str | None = strawberry.field(default=None, description=_IDEMPOTENCY_KEY)
     wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=_WAIT_SECONDS)
@@ -108,6 +118,11 @@ class PauseSandboxPayload(CommandPayload):
 
 @strawberry.type(description="What became of `resumeSandbox`.")
 class ResumeSandboxPayload(CommandPayload):
+    pass
+
+
+@strawberry.type(description="What became of `startSandbox`.")
+class StartSandboxPayload(CommandPayload):
     pass
 
 
@@ -184,6 +199,27 @@ class SandboxCommands:
         return _payload(ResumeSandboxPayload, outcome)
 
     @command(
+        "Boots a stopped sandbox from its kept disk: files are as they were, processes and memory are new. When it "
+        "fails, the sandbox is still stopped."
+    )
+    async def start_sandbox(
+        self,
+        info: OperationInfo,
+        which: Annotated[StartSandboxInput, strawberry.argument(name="input", description="Which sandbox.")],
+    ) -> StartSandboxPayload:
+        context = info.context
+        try:
+            outcome = await context.services.sandboxes.start(
+                context.principal,
+                parse_id(Kind.SANDBOX, which.id, path=("id",)),
+                idempotency_key=which.idempotency_key,
+                wait_seconds=_given(which.wait_seconds, WAIT_SECONDS_DEFAULT),
+            )
+        except NestboxError as error:
+            return StartSandboxPayload(user_errors=[user_error(error)])
+        return _payload(StartSandboxPayload, outcome)
+
+    @command(
         "Removes a sandbox with its memory and all its files, whatever state it is in. Its history stays. "
         "Repeating it is harmless."
     )
@@ -231,6 +267,7 @@ def _creation(wanted: CreateSandboxInput) -> CreateSandbox:
         memory_mb=_given(wanted.memory_mb, DEFAULT_MEMORY_MB),
         disk_size_mb=_given(wanted.disk_size_mb, DEFAULT_DISK_SIZE_MB),
         timeout_sec=_given(wanted.timeout_sec, 0),
+        auto_resume=bool(wanted.auto_resume),
         environment=environment_pairs(wanted.environment),
         labels=label_pairs(wanted.labels),
         idempotency_key=wanted.idempotency_key,

@@ -70,6 +70,8 @@ class SandboxAction(Enum):
     PING = strawberry.enum_value("ping", description="Count as activity, and ask how it is.")
     PAUSE = strawberry.enum_value("pause", description="Save its memory and let its machine go.")
     RESUME = strawberry.enum_value("resume", description="Start a machine from what was saved.")
+    START = strawberry.enum_value("start", description="Boot it from its kept disk.")
+    SET_TIMEOUT = strawberry.enum_value("set_timeout", description="Set after how long without use it is paused.")
     DELETE = strawberry.enum_value("delete", description="Remove it with all its files.")
 
 
@@ -94,6 +96,13 @@ class Sandbox(Node):
     memory_mb: int = strawberry.field(description="Its memory, in MiB.")
     disk_size_mb: int = strawberry.field(description="The size of its disk, in MiB.")
     timeout_sec: int = strawberry.field(description="Paused after so many seconds without use; 0 is never.")
+    auto_resume: bool = strawberry.field(
+        description="Whether commands and file access resume it when it is paused, and then go on."
+    )
+    auto_pause_at: datetime | None = strawberry.field(
+        description="When it is paused if it is not used until then; null when it does not run, is never paused, or is "
+        "in use now."
+    )
     labels: list[Label] = strawberry.field(description="Its labels, by key.")
     allowed_actions: list[AllowedAction] = strawberry.field(description="What can be done with it now, and why not.")
     created_at: datetime = strawberry.field(description="When it was accepted.")
@@ -128,6 +137,8 @@ def sandbox(record: domain.Sandbox, *, last_operation: OperationRecord | None = 
         memory_mb=record.memory_mb,
         disk_size_mb=record.disk_size_mb,
         timeout_sec=record.timeout_sec,
+        auto_resume=record.auto_resume,
+        auto_pause_at=record.auto_pause_at,
         labels=[Label(key=key, value=value) for key, value in sorted(record.labels.items())],
         allowed_actions=[
             AllowedAction(action=_ACTIONS[entry.action], allowed=entry.allowed, reason=entry.reason)

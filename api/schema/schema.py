@@ -14,6 +14,7 @@ from api.schema.nodes import NodeQueries
 from api.schema.operations import Operation
 from api.schema.sandbox_commands import SandboxCommands
 from api.schema.sandbox_lists import SandboxQueries
+from api.schema.sandbox_timeouts import SandboxTimeoutCommands
 from api.schema.sandboxes import Sandbox
 from api.schema.subscriptions import Subscription
 from api.schema.templates import Template, TemplateQueries
@@ -28,7 +29,7 @@ class Query(ViewerQueries, NodeQueries, SandboxQueries, TemplateQueries, AdminQu
 @strawberry.type(
     description="Everything that can be done. Each takes one input and answers with `userErrors` when it was refused."
 )
-class Mutation(SandboxCommands, ExecCommands, FileCommands):
+class Mutation(SandboxCommands, SandboxTimeoutCommands, ExecCommands, FileCommands):
     pass
 
 

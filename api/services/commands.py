@@ -11,7 +11,7 @@ from api.db.commands import Accepted, Reversal
 from api.domain.machine import Machine
 from api.domain.operation import OperationKind
 from api.domain.sandbox import Cause, Goal, Sandbox, State
-from api.errors import Internal, NestboxError
+from api.errors import NestboxError
 from api.hosts.client import HostClient
 from api.hosts.errors import HostCallError, Refused
 from api.services.outcome import Outcome, Outcomes
@@ -20,6 +20,7 @@ from api.services.resources import Resources
 
 REVERSALS = {
     OperationKind.CREATE: Reversal(State.STARTING, State.FAILED, Goal.RUNNING, Cause.START_FAILED),
+    OperationKind.START: Reversal(State.STARTING, State.STOPPED, Goal.RUNNING, Cause.START_FAILED),
     OperationKind.PAUSE: Reversal(State.PAUSING, State.RUNNING, Goal.RUNNING, Cause.USER),
     OperationKind.RESUME: Reversal(State.RESUMING, State.PAUSED, Goal.PAUSED, Cause.USER),
 }
@@ -74,17 +75,21 @@ class Commands:
 
     async def _carry_out(self, accepted: Accepted, environment: dict[str, str]) -> None:
         sandbox, operation = accepted.sandbox, accepted.operation
+        faults = self._resources.faults
         log = _log.bind(sandbox_id=str(sandbox.id), operation_id=str(operation.id), kind=operation.kind)
         try:
             if sandbox.host_id is None:
                 await self._finish_without_host(sandbox)
                 return
             client = self._resources.hosts.client(sandbox.host_id)
+            faults.reach(f"api.{operation.kind}.committed")
             machine = await _call(client, operation.kind, sandbox, operation.generation, environment)
+            faults.reach(f"api.{operation.kind}.called")
             if not self._outcomes.is_settled(operation.id):
                 await self._reports.apply(sandbox.host_id, machine)
                 # the same report may have come first by the other way, and its writer not have told yet
                 await self._outcomes.look_up(Outcome(sandbox, operation))
+            faults.reach(f"api.{operation.kind}.recorded")
         except Refused as refused:
             log.warning("host refused", code=refused.error.code, detail=refused.error.detail)
             await self._revert(accepted, refused.error)
@@ -98,6 +103,8 @@ class Commands:
         finally:
             self._under_way.pop(operation.id, None)
             self._outcomes.forget(operation.id)
+        if faults.take_again():
+            self.start(accepted, environment)
 
     def _doubt(self, sandbox: Sandbox) -> None:
         if sandbox.host_id is not None:
@@ -149,10 +156,10 @@ async def _call(
         case OperationKind.PAUSE:
             return await client.pause(sandbox.id, generation)
         case OperationKind.RESUME:
-            return await client.resume(sandbox.id, generation, sandbox.timeout_sec)
+            return await client.resume(sandbox.id, generation, sandbox.timeout_sec, sandbox.cause)
         case OperationKind.DELETE:
             return await client.destroy(sandbox.id, generation)
         case OperationKind.START:
-            raise Internal("Starting stopped sandboxes is not offered yet.")
+            return await client.start(sandbox.id, generation, sandbox.timeout_sec)
         case _:
             assert_never(kind)

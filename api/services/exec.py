@@ -9,15 +9,14 @@ from api.domain.sandbox import Action
 from api.errors import Internal
 from api.hosts.client import Exited, Output
 from api.hosts.errors import HostCallError
-from api.services.places import running_place
-from api.services.resources import Resources
+from api.services.use import Use
 
 
 class Exec:
     """Commands run to their end, with their output collected."""
 
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
+    def __init__(self, use: Use) -> None:
+        self._use = use
 
     async def run(self, principal: Principal, sandbox_id: UUID, command: ExecCommand) -> ExecResult:
         """Runs a command and returns when it has ended. Cancelling kills the command.
@@ -30,7 +29,7 @@ class Exec:
             Conflict: it does not run. Unavailable: its host does not answer.
         """
         execution = check_command(command)
-        client = await running_place(self._resources, principal, sandbox_id, Action.EXEC)
+        client = await self._use.place(principal, sandbox_id, Action.EXEC)
         collected = {1: _Collected(), 2: _Collected()}
         try:
             async with aclosing(client.exec(sandbox_id, execution)) as events:

@@ -8,8 +8,7 @@ from api.domain.file import MODE_DEFAULT, FileInfo, check_mode, check_path
 from api.domain.principal import Principal
 from api.domain.sandbox import Action
 from api.hosts.errors import HostCallError
-from api.services.places import running_place
-from api.services.resources import Resources
+from api.services.use import Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +22,8 @@ class FileDownload:
 class Files:
     """Files are streamed: no more than a few chunks of one are ever held."""
 
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
+    def __init__(self, use: Use) -> None:
+        self._use = use
 
     async def write(
         self,
@@ -44,7 +43,7 @@ class Files:
         """
         check_path(path)
         check_mode(mode)
-        client = await running_place(self._resources, principal, sandbox_id, Action.WRITE_FILE)
+        client = await self._use.place(principal, sandbox_id, Action.WRITE_FILE)
         try:
             return await client.write_file(sandbox_id, path, mode, content)
         except HostCallError as error:
@@ -58,7 +57,7 @@ class Files:
             Conflict, Forbidden, Unavailable: as `write`.
         """
         check_path(path)
-        client = await running_place(self._resources, principal, sandbox_id, Action.READ_FILE)
+        client = await self._use.place(principal, sandbox_id, Action.READ_FILE)
         try:
             info, content = await client.read_file(sandbox_id, path, limit_bytes)
         except HostCallError as error:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from api.db import reports
-from api.db.reports import Answer, Applied
+from api.db.reports import Answer, Applied, Stale
 from api.domain.machine import Machine
 from api.domain.sandbox import Cause, State, deadline_of
 from api.services.outcome import Outcome, Outcomes
@@ -39,7 +39,16 @@ class Reports:
 
     async def observe(self, host_id: UUID, machines: Sequence[Machine]) -> None:
         """Keeps sequences and times of machines whose state is known already. Raises: Unavailable."""
-        await reports.observe(self._resources.database, host_id, machines)
+        observed = await reports.observe(self._resources.database, host_id, machines, self._resources.clock.now())
+        if observed.visible:
+            self._resources.waker.wake()
+
+    async def take_in(self, host_id: UUID, machine: Machine) -> Answer:
+        """A report that may be of a move or of no more than the time. Raises: Unavailable."""
+        answer = await self.apply(host_id, machine)
+        if isinstance(answer, Stale):
+            await self.observe(host_id, (machine,))
+        return answer
 
     def _tell(self, answer: Answer) -> Answer:
         if isinstance(answer, Applied):

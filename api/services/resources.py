@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from api.clock import Clock
 from api.db.database import Database
 from api.db.wakeups import Waker
+from api.faults import NO_FAULTS, Faults
 from api.hosts.registry import HostRegistry
 from api.services.tasks import Tasks
 
@@ -18,3 +19,4 @@ class Resources:
     clock: Clock
     tasks: Tasks
     waker: Waker
+    faults: Faults = NO_FAULTS

@@ -2,53 +2,42 @@
 
 from collections.abc import Collection
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from uuid import UUID
 
 from api.db import commands, hosts, sandboxes, templates
-from api.db.commands import Acceptance
 from api.db.errors import KeyUsedError
 from api.domain.operation import OperationKind
 from api.domain.page import Page, PageRequest
 from api.domain.principal import Principal
 from api.domain.sandbox import (
-    UNREACHABLE,
     Action,
     CreateSandbox,
     Creation,
-    Goal,
     Sandbox,
     SandboxFilter,
     State,
-    accepted_in,
     check_creation,
-    deadline_of,
-    shown_state,
 )
-from api.errors import Conflict, Internal, NestboxError, NotFound, Unavailable
+from api.errors import NestboxError, NotFound, Unavailable
 from api.hosts.errors import HostCallError
 from api.ids import new_id
 from api.services.commands import Commands
-from api.services.idempotency import Repeatable, check_wait, repeatable
+from api.services.idempotency import check_wait, repeatable
+from api.services.moves import Moves
 from api.services.outcome import Outcome, Outcomes
-from api.services.places import no_such_sandbox, raise_refusal, running_place
+from api.services.places import no_such_sandbox, running_place
 from api.services.resources import Resources
-
-_MOVES = {
-    Action.PAUSE: (OperationKind.PAUSE, State.PAUSING, Goal.PAUSED),
-    Action.RESUME: (OperationKind.RESUME, State.RESUMING, Goal.RUNNING),
-    Action.DELETE: (OperationKind.DELETE, State.DELETING, Goal.GONE),
-}
 
 
 class Sandboxes:
     """What a principal can do with sandboxes of its team. Others' look like none."""
 
-    def __init__(self, resources: Resources, commands_: Commands, outcomes: Outcomes) -> None:
+    def __init__(self, resources: Resources, commands_: Commands, outcomes: Outcomes, moves: Moves) -> None:
         self._resources = resources
         self._database = resources.database
         self._commands = commands_
         self._outcomes = outcomes
+        self._moves = moves
 
     async def get(self, principal: Principal, sandbox_id: UUID) -> Sandbox | None:
         """One sandbox with its newest operation; deleted ones too."""
@@ -80,7 +69,7 @@ class Sandboxes:
         wait_seconds = check_wait(command.wait_seconds)
         creation = check_creation(command)
         repetition = repeatable(command.idempotency_key, {"kind": OperationKind.CREATE, **asdict(creation)})
-        acceptance = self._acceptance(principal, OperationKind.CREATE, State.STARTING, repetition)
+        acceptance = self._moves.acceptance(principal, OperationKind.CREATE, State.STARTING, repetition)
         try:
             accepted = await commands.create(
                 self._database, acceptance, new_id(), creation, self._resources.hosts.host_ids
@@ -105,13 +94,19 @@ class Sandboxes:
             NotFound: no such sandbox. Conflict: `WRONG_STATE`, `IDEMPOTENCY_CONFLICT`. Invalid: key or waiting time.
             Unavailable: its host does not answer.
         """
-        return await self._move(principal, sandbox_id, Action.PAUSE, idempotency_key, wait_seconds)
+        return await self._moves.by_user(principal, sandbox_id, Action.PAUSE, idempotency_key, wait_seconds)
 
     async def resume(
         self, principal: Principal, sandbox_id: UUID, *, idempotency_key: str | None = None, wait_seconds: int = 30
     ) -> Outcome:
         """Starts a paused sandbox with its memory. Raises: as `pause`."""
-        return await self._move(principal, sandbox_id, Action.RESUME, idempotency_key, wait_seconds)
+        return await self._moves.by_user(principal, sandbox_id, Action.RESUME, idempotency_key, wait_seconds)
+
+    async def start(
+        self, principal: Principal, sandbox_id: UUID, *, idempotency_key: str | None = None, wait_seconds: int = 30
+    ) -> Outcome:
+        """Boots a stopped sandbox from its kept disk; memory and processes are new. Raises: as `pause`."""
+        return await self._moves.by_user(principal, sandbox_id, Action.START, idempotency_key, wait_seconds)
 
     async def delete(
         self, principal: Principal, sandbox_id: UUID, *, idempotency_key: str | None = None, wait_seconds: int = 30
@@ -121,7 +116,7 @@ class Sandboxes:
         Raises:
             NotFound: no such sandbox. Conflict: `IDEMPOTENCY_CONFLICT`. Invalid: key or waiting time.
         """
-        return await self._move(principal, sandbox_id, Action.DELETE, idempotency_key, wait_seconds)
+        return await self._moves.by_user(principal, sandbox_id, Action.DELETE, idempotency_key, wait_seconds)
 
     async def ping(self, principal: Principal, sandbox_id: UUID) -> Sandbox:
         """Counts as activity.
@@ -140,60 +135,6 @@ class Sandboxes:
             raise no_such_sandbox()
         return sandbox
 
-    async def _move(
-        self, principal: Principal, sandbox_id: UUID, action: Action, key: str | None, wait_seconds: int
-    ) -> Outcome:
-        check_wait(wait_seconds)
-        kind, target, goal = _MOVES[action]
-        repetition = repeatable(key, {"kind": kind, "sandbox_id": str(sandbox_id)})
-        acceptance = self._acceptance(principal, kind, target, repetition)
-        try:
-            accepted = await commands.move(
-                self._database,
-                acceptance,
-                sandbox_id,
-                target=target,
-                goal=goal,
-                sources=_sources(action),
-                needs_host=action is not Action.DELETE,
-            )
-        except KeyUsedError:
-            accepted = None
-        if accepted is None:
-            first = await repetition.first_result(self._database, principal)
-            if first is None:
-                first = await self._already_under_way(principal, sandbox_id, action)
-            return await self._outcomes.wait(first, wait_seconds)
-        self._commands.start(accepted, {})
-        self._resources.waker.wake()
-        return await self._outcomes.wait(Outcome(accepted.sandbox, accepted.operation), wait_seconds)
-
-    async def _already_under_way(self, principal: Principal, sandbox_id: UUID, action: Action) -> Outcome:
-        """The delete that was accepted before; for everything else, the error that says why it was not accepted."""
-        sandbox = await sandboxes.get(self._database, principal.team_id, sandbox_id)
-        if sandbox is None:
-            raise no_such_sandbox()
-        operation = sandbox.last_operation
-        if action is Action.DELETE and operation is not None and operation.kind is OperationKind.DELETE:
-            return Outcome(sandbox, operation)
-        raise_refusal(action, sandbox.state, reachable=shown_state(sandbox) != UNREACHABLE)
-        raise Conflict("The sandbox was changing just now; try again.", code="WRONG_STATE")
-
-    def _acceptance(
-        self, principal: Principal, kind: OperationKind, target: State, repetition: Repeatable
-    ) -> Acceptance:
-        now = self._resources.clock.now()
-        return Acceptance(
-            operation_id=new_id(),
-            kind=kind,
-            team_id=principal.team_id,
-            actor=principal.actor,
-            now=now,
-            state_deadline_at=_deadline(now, target),
-            idempotency_key=repetition.key,
-            input_sha256=repetition.input_sha256,
-        )
-
     async def _why_not_created(self, principal: Principal, creation: Creation) -> NestboxError:
         if creation.template_id is not None:
             template = await templates.get(self._database, principal.team_id, creation.template_id)
@@ -206,16 +147,3 @@ class Sandboxes:
         if await hosts.count_reachable(self._database, self._resources.hosts.host_ids) == 0:
             return Unavailable("No host answers at the moment; try again.", code="HOST_UNREACHABLE")
         return Unavailable("The hosts were changing just now; try again.", code="HOST_UNREACHABLE")
-
-
-def _sources(action: Action) -> frozenset[State]:
-    states = accepted_in(action)
-    # what is being deleted needs no second command
-    return states - {State.DELETING, State.DELETED} if action is Action.DELETE else states
-
-
-def _deadline(now: datetime, target: State) -> datetime:
-    seconds = deadline_of(target)
-    if seconds is None:
-        raise Internal("A command leads to a state that has no end.", detail=target)
-    return now + timedelta(seconds=seconds)

@@ -7,6 +7,7 @@ from typing import Self
 from api.clock import Clock, SystemClock
 from api.db.database import Database
 from api.db.wakeups import Listener, Waker
+from api.faults import NO_FAULTS, Faults
 from api.hosts.registry import HostRegistry
 from api.services.auth import Auth
 from api.services.commands import Commands
@@ -15,6 +16,7 @@ from api.services.feed import Feed
 from api.services.files import Files
 from api.services.health import Health
 from api.services.hosts import Hosts
+from api.services.moves import Moves
 from api.services.operations import Operations
 from api.services.outcome import Outcomes
 from api.services.reports import Reports
@@ -22,13 +24,21 @@ from api.services.resources import Resources
 from api.services.sandboxes import Sandboxes
 from api.services.tasks import Tasks
 from api.services.templates import Templates
+from api.services.timeouts import Timeouts
+from api.services.use import Use
 
 
 class Services:
     """Use as an async context manager: commands that were accepted run in its task group, beyond their requests."""
 
     def __init__(
-        self, database_url: str, *, host_addresses: tuple[str, ...], agent_token: str, clock: Clock | None = None
+        self,
+        database_url: str,
+        *,
+        host_addresses: tuple[str, ...],
+        agent_token: str,
+        clock: Clock | None = None,
+        faults: Faults = NO_FAULTS,
     ) -> None:
         """Connects to nothing yet. `host_addresses` are `host:port` of agents, `agent_token` is their shared secret."""
         clock = clock or SystemClock()
@@ -38,15 +48,18 @@ class Services:
         self.auth = Auth(database, clock)
         self.feed = Feed(database, self.auth, clock)
         self._listener = Listener(database, self.feed.wake)
-        self.resources = Resources(database, registry, clock, Tasks(), Waker(database, self.feed.wake))
+        self.resources = Resources(database, registry, clock, Tasks(), Waker(database, self.feed.wake), faults)
         self.reports = Reports(self.resources, outcomes)
         self.commands = Commands(self.resources, self.reports, outcomes)
-        self.sandboxes = Sandboxes(self.resources, self.commands, outcomes)
+        moves = Moves(self.resources, self.commands, outcomes)
+        self.sandboxes = Sandboxes(self.resources, self.commands, outcomes, moves)
+        self.timeouts = Timeouts(self.resources, self.reports, moves)
         self.operations = Operations(database)
         self.templates = Templates(database)
         self.hosts = Hosts(database)
-        self.exec = Exec(self.resources)
-        self.files = Files(self.resources)
+        use = Use(self.resources, moves)
+        self.exec = Exec(use)
+        self.files = Files(use)
         self.health = Health(self.resources)
         self._open = AsyncExitStack()
 

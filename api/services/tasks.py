@@ -46,6 +46,19 @@ class Tasks:
         """Starts something that ends by itself; stopping waits for it a little."""
         self._start(name, _contained(name, work), self._commands)
 
+    async def finish(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """As `command`; returns when it is over, however it ended. Cancelling the caller does not cancel it."""
+        done = asyncio.Event()
+
+        async def told() -> None:
+            try:
+                await work
+            finally:
+                done.set()
+
+        self._start(name, told(), self._commands)
+        await done.wait()
+
     def service(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Starts something that runs until the server stops."""
         self._start(name, self._unending(name, work), self._services)

@@ -1,9 +1,11 @@
 """A host with the simulated driver, served on loopback, and a real client of it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid4
@@ -14,6 +16,8 @@ import pytest
 
 from agent.drivers.simulated import Faults, SimulatedDriver
 from agent.errors import STATUS, Code
+from agent.faults import NO_FAULTS
+from agent.faults import Faults as AgentFaults
 from agent.host import Host, open_host
 from agent.server import serve
 from proto.host.v1 import host_pb2 as pb
@@ -35,6 +39,20 @@ def uuid_of(sandbox_id: str) -> UUID:
     return UUID(sandbox_id.removeprefix("sb-"))
 
 
+class Clock:
+    """Both clocks of an agent. Each goes on by itself, and can be set."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.time_of_day_ahead = timedelta()
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.ahead) + self.time_of_day_ahead
+
+
 @dataclass(frozen=True)
 class Client:
     """Calls as the control plane makes them."""
@@ -52,6 +70,14 @@ class Client:
     async def resume(self, sandbox_id: str, generation: int, timeout_sec: int = 0) -> pb.Machine:
         request = pb.ResumeMachineRequest(sandbox_id=sandbox_id, generation=generation, timeout_sec=timeout_sec)
         return await self.stub.ResumeMachine(request, metadata=self.metadata)
+
+    async def start(self, sandbox_id: str, generation: int, timeout_sec: int = 0) -> pb.Machine:
+        request = pb.StartMachineRequest(sandbox_id=sandbox_id, generation=generation, timeout_sec=timeout_sec)
+        return await self.stub.StartMachine(request, metadata=self.metadata)
+
+    async def set_timeout(self, sandbox_id: str, timeout_sec: int, generation: int = 0) -> pb.Machine:
+        request = pb.SetTimeoutRequest(sandbox_id=sandbox_id, generation=generation, timeout_sec=timeout_sec)
+        return await self.stub.SetTimeout(request, metadata=self.metadata)
 
     async def destroy(self, sandbox_id: str, generation: int) -> pb.Machine:
         request = pb.DestroyMachineRequest(sandbox_id=sandbox_id, generation=generation)
@@ -148,13 +174,19 @@ async def connected(port: int, token: str = TOKEN) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, *, faults: Faults | None = None, available_mb: Callable[[], int] | None = None
+    folder: Path,
+    *,
+    faults: Faults | None = None,
+    available_mb: Callable[[], int] | None = None,
+    clock: Clock | None = None,
+    armed: AgentFaults = NO_FAULTS,
 ) -> AsyncIterator[Served]:
     """A new agent on this data directory; at the end it stops as after SIGTERM."""
+    clock = clock or Clock()
     folder.mkdir(exist_ok=True)
     driver = SimulatedDriver(folder / "simulated", faults)
     async with (
-        open_host(folder, driver, available_mb) as host,
+        open_host(folder, driver, available_mb, now=clock.now, monotonic=clock.monotonic, faults=armed) as host,
         serve(host, address="127.0.0.1:0", token=TOKEN, name="test", version="0") as port,
         connected(port) as client,
     ):

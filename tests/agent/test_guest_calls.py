@@ -98,9 +98,9 @@ async def test_a_caller_that_goes_away_ends_its_command(agent: Served, sandbox: 
     keeper = agent.host._keepers[uuid_of(sandbox)]
     call = agent.stub.Exec(iter_of([_start(sandbox, "sleep", "60")]), metadata=agent.metadata)
     await call.read()
-    assert keeper.users == 1
+    assert keeper.lifecycle.timer.users == 1
     call.cancel()
-    await eventually(lambda: keeper.users == 0)
+    await eventually(lambda: keeper.lifecycle.timer.users == 0)
 
 
 async def test_a_thousand_commands_at_once(agent: Served, sandbox: str) -> None:
@@ -205,11 +205,11 @@ async def test_an_upload_that_is_cut_off_leaves_what_was_there(agent: Served, sa
                 call = client.stub.WriteFile(metadata=client.metadata)
                 await call.write(_write_start(sandbox, "/root/file"))
                 await call.write(pb.WriteFileRequest(content=b"half of it"))
-                await eventually(lambda: keeper.users == 1)
+                await eventually(lambda: keeper.lifecycle.timer.users == 1)
                 if cut_off == "cancel":
                     call.cancel()
-                    await eventually(lambda: keeper.users == 0)
-            await eventually(lambda: keeper.users == 0)
+                    await eventually(lambda: keeper.lifecycle.timer.users == 0)
+            await eventually(lambda: keeper.lifecycle.timer.users == 0)
             assert await agent.read(sandbox, "/root/file") == b"before"
 
 

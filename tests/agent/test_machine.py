@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from agent.adoption import UNFINISHED, Step, plan
@@ -5,6 +7,7 @@ from agent.machine import MOVES, CommandKind, Machine, State, Verdict, judge
 from tests.agent.test_ledger import a_machine
 
 CREATE, PAUSE, RESUME, DESTROY = CommandKind.CREATE, CommandKind.PAUSE, CommandKind.RESUME, CommandKind.DESTROY
+START = CommandKind.START
 
 
 def at(state: State, generation: int = 5, command: CommandKind = CREATE) -> Machine:
@@ -41,6 +44,7 @@ def test_newer_commands_are_obeyed_only_where_they_make_sense(state: State) -> N
         CREATE: {},
         PAUSE: {State.RUNNING: Verdict.OBEY, State.PAUSED: Verdict.ALREADY},
         RESUME: {State.PAUSED: Verdict.OBEY, State.RUNNING: Verdict.ALREADY},
+        START: {State.STOPPED: Verdict.OBEY, State.RUNNING: Verdict.ALREADY},
         DESTROY: dict.fromkeys(State, Verdict.OBEY) | {State.DELETED: Verdict.ALREADY},
     }
     for kind, verdicts in expected.items():
@@ -66,20 +70,25 @@ def test_every_unfinished_state_has_a_plan_that_is_a_move() -> None:
         Step.ROLL_BACK: State.FAILED,
         Step.DELETE: State.DELETED,
     }
-    for state in UNFINISHED:
+    for state, command in itertools.product(UNFINISHED, CommandKind):
         for runs, is_paused in ((True, False), (False, True), (False, False)):
-            end = ends[plan(state, runs=runs, is_paused=is_paused)]
+            end = ends[plan(state, command, runs=runs, is_paused=is_paused)]
             assert end is state or (state, end) in MOVES
 
 
+def test_a_disk_that_was_there_before_a_start_is_kept() -> None:
+    assert plan(State.STARTING, START, runs=True, is_paused=False) is Step.STOPPED
+    assert plan(State.STARTING, CREATE, runs=True, is_paused=False) is Step.ROLL_BACK
+
+
 def test_a_machine_that_runs_is_never_given_up_for_a_pause_that_lies_there() -> None:
-    assert plan(State.PAUSING, runs=True, is_paused=True) is Step.CARRY_ON
-    assert plan(State.RUNNING, runs=False, is_paused=True) is Step.STOPPED
-    assert plan(State.PAUSING, runs=False, is_paused=True) is Step.PAUSED
-    assert plan(State.PAUSING, runs=False, is_paused=False) is Step.STOPPED
+    assert plan(State.PAUSING, PAUSE, runs=True, is_paused=True) is Step.CARRY_ON
+    assert plan(State.RUNNING, PAUSE, runs=False, is_paused=True) is Step.STOPPED
+    assert plan(State.PAUSING, PAUSE, runs=False, is_paused=True) is Step.PAUSED
+    assert plan(State.PAUSING, PAUSE, runs=False, is_paused=False) is Step.STOPPED
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - UNFINISHED))
 def test_there_is_no_plan_where_nothing_is_half_done(state: State) -> None:
     with pytest.raises(ValueError, match="nothing is half done"):
-        plan(state, runs=False, is_paused=False)
+        plan(state, CREATE, runs=False, is_paused=False)

@@ -1,13 +1,14 @@
 """An agent that is killed, and the next one on the same data directory: `python -m agent` as a process."""
 
 import asyncio
+import json
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ class AgentProcess:
     folder: Path
     port: int
     latency_ms: int = 0
+    faults: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, address: str = "") -> subprocess.Popen[bytes]:
         environment = {
@@ -33,6 +36,8 @@ class AgentProcess:
             "NESTBOX_AGENT_DRIVER": "simulated",
             "NESTBOX_AGENT_ADDRESS": address or f"127.0.0.1:{self.port}",
             "NESTBOX_AGENT_SIMULATED_LATENCY_MS": str(self.latency_ms),
+            "NESTBOX_AGENT_FAULTS": json.dumps(self.faults),
+            **self.environment,
         }
         with self.log.open("ab") as log:
             return subprocess.Popen([sys.executable, "-m", "agent"], env=environment, stderr=log)

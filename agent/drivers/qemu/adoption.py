@@ -20,11 +20,14 @@ from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import ManifestError
 from agent.drivers.qemu.monitor import Monitor, MonitorError
 from agent.drivers.qemu.process import QemuProcess
+from agent.drivers.qemu.ram import Base
+from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
 from agent.machine import Spec
 
 CONNECT_SECONDS = 5.0
+STOPPED = frozenset({"shutdown", "guest-panicked"})  # the guest has ended by itself
 LOADING = frozenset({"inmigrate", "prelaunch", "postmigrate"})  # the guest has not run
 log = structlog.get_logger()
 
@@ -37,6 +40,7 @@ class Adopter:
     groups: Groups
     uids: UserIds
     guest_timeout_seconds: float
+    tasks: Tasks
 
     async def adopt(
         self, spec: Spec, folder: Path, incarnation: UUID, noted: ProcessIdentity | None
@@ -77,7 +81,13 @@ class Adopter:
             ) from error
         group = self.groups.group_of(identity.pid, str(incarnation))
         running = Running(process, monitor, group, self._uid(identity.pid), folder / OVERLAY, self.uids)
-        machine = QemuMachine(folder, image, incarnation, running)
+        running.end_with_guest(self.tasks)
+        machine = QemuMachine(folder, image, incarnation, running, Base(record.ram_base))
+        if status in STOPPED:
+            # Its guest stopped while no agent looked: whoever adopts it hears of that as of any other death.
+            monitor.shutdown_reason = "guest-reset"
+            self.tasks.keep(running.bury(), "end of a guest")
+            return machine
         if status in LOADING:
             await machine.end()
             return None

@@ -105,7 +105,7 @@ def host_arguments(
 ) -> list[str]:
     """What only the host sees: where RAM, disk and sockets are, and what QEMU may do.
 
-    RAM is a memfd opened by its `/proc` name. A clone maps it privately (`ram_shared` false).
+    RAM is a memfd, or zeros, opened by its `/proc` name. All but a template map it privately (`ram_shared` false).
     """
     share = "on" if ram_shared else "off"
     ram = f"memory-backend-file,id=ram,size={ram_bytes},mem-path=/proc/self/fd/{ram_fd},share={share}"
@@ -113,6 +113,8 @@ def host_arguments(
     return [
         *("-accel", acceleration),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        # A guest that stops leaves QEMU standing until we have read its last words; then we end it (`Running`).
+        *("-action", "shutdown=pause"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         # A stream of device state alone has no section for the configuration.
         *("-global", "migration.send-configuration=off"),

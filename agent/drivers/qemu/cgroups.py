@@ -27,8 +27,10 @@ class Limits:
 
     @property
     def memory_bytes(self) -> int:
-        """The guest's RAM and what QEMU needs itself."""
-        return (self.memory_mb + QEMU_OVERHEAD_MB) << 20
+        """What QEMU needs itself, and twice the guest's RAM: who first touches a page that the image has none of makes
+        the kernel put an empty one in the image, for all clones, and is charged for that and for its own copy. With
+        less, a guest that fills its memory would take QEMU with it instead of meeting its own kernel's limit."""
+        return (2 * self.memory_mb + QEMU_OVERHEAD_MB) << 20
 
     @property
     def cpu_quota_us(self) -> int:

@@ -3,6 +3,7 @@ that are put in before the device state is loaded."""
 
 import asyncio
 import contextlib
+import dataclasses
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import ManifestError, PauseManifest
 from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.pausing import save
+from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.saved import SavedMemory
 from agent.drivers.qemu.settings import QemuSettings
 from agent.errors import AgentError, Code
@@ -74,12 +76,13 @@ class Cloner:
             pause_dir, manifest = saved.latest(folder)
             image = self._image_of(manifest)
             self._check(manifest, folder, image)
-            ram_fd = await self.store.sealed_ram(image)
+            base = Base(manifest.ram_base)
+            ram_fd = await self.store.base_of(image, base)
             loading = asyncio.get_running_loop().run_in_executor(
                 None, saved.load, pause_dir, manifest, image.manifest.ram_bytes
             )
             memory = await settled(loading)
-        except (ManifestError, OSError) as error:
+        except (ManifestError, OSError, ValueError) as error:
             raise AgentError(
                 Code.IMAGE_MISMATCH, "What was saved of this sandbox cannot be resumed here.", detail=str(error)
             ) from error
@@ -87,8 +90,8 @@ class Cloner:
             stage("verify")
             async with contextlib.AsyncExitStack() as undo:
                 plan = self._plan(spec, incarnation, image, folder, ram_fd, memory.state_fd)
-                running = await self.launcher.launch(plan)
-                machine = QemuMachine(folder, image, incarnation, running)
+                running = await self.launcher.launch(dataclasses.replace(plan, ram_base=base))
+                machine = QemuMachine(folder, image, incarnation, running, base)
                 undo.push_async_callback(machine.end)
                 stage("spawn")
                 await self._restore(running, image, memory)
@@ -96,9 +99,9 @@ class Cloner:
                 stage("restore")
                 await machine.identify(spec, self.settings.guest_timeout_seconds)
                 stage("guest")
+                # From here on the disk moves on, and what was saved fits it no longer.
+                await asyncio.to_thread(saved.discard_pauses, folder)
                 undo.pop_all()
-        # From here on the disk moves on, and what was saved fits it no longer.
-        await asyncio.to_thread(saved.discard_pauses, folder)
         return machine
 
     def _plan(self, spec: Spec, incarnation: UUID, image: Image, folder: Path, ram_fd: int, state_fd: int) -> Plan:

@@ -20,6 +20,7 @@ from agent.drivers.driver import (
 from agent.drivers.qemu import accelerator, prerequisites, records, saved, tsc
 from agent.drivers.qemu.accelerator import Verdict
 from agent.drivers.qemu.adoption import Adopter
+from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import find_groups
 from agent.drivers.qemu.clones import Cloner
 from agent.drivers.qemu.host import Host
@@ -83,7 +84,7 @@ class QemuDriver:
         groups = find_groups(f"nestbox-{owner}")
         groups.sweep()
         uids = UserIds(settings.first_uid, settings.uid_count, owner)
-        launcher = Launcher(jail, groups, uids, settings.translation_buffer_mb)
+        launcher = Launcher(jail, groups, uids, settings.translation_buffer_mb, self._tasks)
         self._host = Host(
             verdict=verdict,
             qemu_version=version,
@@ -92,10 +93,11 @@ class QemuDriver:
             uids=uids,
             changes_user=jail.changes_user,
             cloner=Cloner(settings, self._store, launcher, version),
+            booter=Booter(settings, self._store, launcher),
             maker=TemplateMaker(
                 self._store, launcher, settings.data_dir, settings.boot_timeout_seconds, settings.boot_attempts
             ),
-            adopter=Adopter(self._store, groups, uids, settings.guest_timeout_seconds),
+            adopter=Adopter(self._store, groups, uids, settings.guest_timeout_seconds, self._tasks),
         )
         await asyncio.to_thread(self._store.open)
 
@@ -176,6 +178,10 @@ class QemuDriver:
         """See `Driver.resume`."""
         await asyncio.to_thread(records.end_process, self._folder(spec.sandbox_id))
         return self._watched(spec, await self._ready.cloner.resume(spec, incarnation, stage))
+
+    async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
+        """See `Driver.boot`."""
+        return self._watched(spec, await self._ready.booter.boot(spec, incarnation, stage))
 
     def _watched(self, spec: Spec, machine: QemuMachine) -> QemuMachine:
         self._machines[spec.sandbox_id] = machine

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from agent.drivers.qemu import prerequisites
 from agent.drivers.qemu.accelerator import Verdict
 from agent.drivers.qemu.adoption import Adopter
+from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import Groups
 from agent.drivers.qemu.clones import Cloner
 from agent.drivers.qemu.settings import QemuSettings
@@ -23,6 +24,7 @@ class Host:
     uids: UserIds
     changes_user: bool
     cloner: Cloner
+    booter: Booter
     maker: TemplateMaker
     adopter: Adopter
 

@@ -49,6 +49,7 @@ class ImageStore:
         self._folder = folder
         self._images: dict[str, Image] = {}
         self._sealed: dict[str, int] = {}
+        self._empty = -1
         self._loading = asyncio.Lock()
 
     def open(self) -> None:
@@ -69,6 +70,9 @@ class ImageStore:
         for fd in self._sealed.values():
             os.close(fd)
         self._sealed.clear()
+        if self._empty >= 0:
+            os.close(self._empty)
+            self._empty = -1
 
     def all(self) -> tuple[Image, ...]:
         """Every complete image."""
@@ -124,6 +128,17 @@ class ImageStore:
                             Code.IMAGE_MISMATCH, "The template's memory image is damaged.", detail=str(error)
                         ) from error
         return self._sealed[name]
+
+    def empty_ram(self) -> int:
+        """A descriptor that gives zeros without end, for RAM that is no image's; it stays the store's. Mapped privately
+        it is memory like any other: nothing is shared through it. Raises: OSError."""
+        if self._empty < 0:
+            self._empty = os.open(ram.EMPTY, os.O_RDWR | os.O_CLOEXEC)
+        return self._empty
+
+    async def base_of(self, image: Image, base: ram.Base) -> int:
+        """What the RAM of a machine begins as; see `sealed_ram` and `empty_ram`."""
+        return self.empty_ram() if base is ram.Base.EMPTY else await self.sealed_ram(image)
 
     def open_state(self, image: Image) -> int:
         """The device state, for a clone to load; the caller closes it. Raises: OSError."""

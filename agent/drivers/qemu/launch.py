@@ -17,7 +17,9 @@ from agent.drivers.qemu.cgroups import Group, Groups, Limits
 from agent.drivers.qemu.jail import Jail, View
 from agent.drivers.qemu.monitor import Monitor, MonitorError
 from agent.drivers.qemu.process import QemuProcess
+from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.spawn import Spawned, SpawnError, spawn
+from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
 
@@ -42,6 +44,7 @@ class Plan:
     ram_bytes: int
     ram_shared: bool
     limits: Limits
+    ram_base: Base = Base.IMAGE
     state_fd: int | None = None
     boot: Boot | None = None
 
@@ -57,6 +60,16 @@ class Running:
     overlay: Path
     uids: UserIds
     released: bool = False
+    last_words: str = ""
+
+    def end_with_guest(self, tasks: Tasks) -> None:
+        """From now on QEMU is ended when its guest has stopped by itself, after its console was read."""
+        self.monitor.at_shutdown = lambda: tasks.keep(self.bury(), "end of a guest")
+
+    async def bury(self) -> None:
+        """Ends a QEMU whose guest has stopped; `last_words` is what it said then."""
+        self.last_words = await self.monitor.console()
+        self.process.kill()
 
     async def release(self) -> None:
         """Gives everything back once the process has ended; waits for that. May be repeated, also at once."""
@@ -93,7 +106,8 @@ async def _remove(group: Group) -> None:
 class Launcher:
     """Starts machines the way this host can."""
 
-    def __init__(self, jail: Jail, groups: Groups, uids: UserIds, translation_buffer_mb: int) -> None:
+    def __init__(self, jail: Jail, groups: Groups, uids: UserIds, translation_buffer_mb: int, tasks: Tasks) -> None:
+        self._tasks = tasks
         self._jail = jail
         self._groups = groups
         self._uids = uids
@@ -118,10 +132,11 @@ class Launcher:
             process = QemuProcess.started(_spawned(spawning))
             running = Running(process, Monitor(plan.name), group, uid, plan.disk.overlay, self._uids)
             process.at_end(running.monitor.lost)
+            running.end_with_guest(self._tasks)
             undo.push_async_callback(running.end)
             if cancelled is not None:
                 raise cancelled
-            records.write(plan.folder, plan.name, plan.image_id, running.process.identity)
+            records.write(plan.folder, plan.name, plan.image_id, plan.ram_base, running.process.identity)
             await self._greet(running, connection)
             undo.pop_all()
             return running

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from agent.drivers.driver import Command, Death, FileReader, Process, ProcessIde
 from agent.drivers.qemu import sockets
 from agent.drivers.qemu.images import Image
 from agent.drivers.qemu.launch import RUN, Running
+from agent.drivers.qemu.ram import Base
 from agent.errors import AgentError, Code
 from agent.link.link import GuestLink, Identity
 from agent.machine import Cause, Spec
@@ -20,15 +22,20 @@ from agent.machine import Cause, Spec
 ENTROPY_BYTES = 64
 SIGNALLED = 128  # a shell's exit status of a program that a signal ended, less the signal
 SIGKILL = 9
+# How Linux says it, in mm/oom_kill.c; a process that is ended for want of memory is no such case.
+OUT_OF_MEMORY = re.compile(r"Kernel panic - not syncing: (Out of memory|System is deadlocked on memory)")
 PING_SECONDS = 10.0  # to connect again to a guest after its connection was lost
 
 
 class QemuMachine:
     """A `LiveMachine`. Only the driver makes, stops and ends it."""
 
-    def __init__(self, folder: Path, image: Image, incarnation: UUID, running: Running) -> None:
+    def __init__(
+        self, folder: Path, image: Image, incarnation: UUID, running: Running, ram_base: Base = Base.IMAGE
+    ) -> None:
         self.folder = folder
         self.image = image
+        self.ram_base = ram_base
         self.running = running
         self._incarnation = incarnation
         self._link: GuestLink | None = None
@@ -103,6 +110,8 @@ class QemuMachine:
         reason = self.running.monitor.shutdown_reason
         if self.out_of_memory():
             return Death(Cause.OUT_OF_MEMORY, f"QEMU was ended at its memory limit; {detail}")
+        if OUT_OF_MEMORY.search(self.running.last_words):
+            return Death(Cause.OUT_OF_MEMORY, "the guest's kernel stopped because its memory was full")
         if self.running.monitor.panicked or reason in {"guest-panic", "guest-reset"}:
             return Death(Cause.CRASHED, f"the guest's kernel stopped or restarted; {detail}")
         if reason == "guest-shutdown":

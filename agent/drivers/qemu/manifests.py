@@ -50,7 +50,8 @@ class ImageManifest:
 
 @dataclass(frozen=True, slots=True)
 class PauseManifest:
-    """Of a paused machine: all its own pages and its device state, upon one image."""
+    """Of a paused machine: all its own pages and its device state, upon one image. `ram_base` says what its other pages
+    are: the image's, or zeros if it booted from its disk."""
 
     sandbox_id: str
     incarnation: str
@@ -60,6 +61,7 @@ class PauseManifest:
     dirty_bytes: int
     disk_stamp: list[int]
     files: dict[str, FileSum] = field(default_factory=dict)
+    ram_base: str = "image"
     format: int = FORMAT
 
 

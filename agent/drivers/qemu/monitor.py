@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from qemu.qmp import EventListener, Message, QMPClient, QMPError
@@ -13,6 +13,7 @@ logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # it logs what it rais
 
 REPLY_BYTES_MAX = 1 << 20  # the longest reply asked for is a console of 64 KiB; a hostile QEMU may send more
 COMMAND_TIMEOUT_SECONDS = 20.0
+CONSOLE_BYTES = 65536
 
 
 class MonitorError(Exception):
@@ -35,6 +36,7 @@ class Monitor:
         self._closing = asyncio.Lock()
         self.shutdown_reason = ""  # of the event SHUTDOWN: guest-reset, guest-shutdown, host-qmp-quit, …
         self.panicked = False
+        self.at_shutdown: Callable[[], None] = lambda: None  # called when the guest has stopped
         # Nothing is queued: the filter looks at each event and lets none pass.
         self._client.register_listener(EventListener(event_filter=self._look))
 
@@ -43,6 +45,8 @@ class Monitor:
         data = event.get("data")
         if name == "SHUTDOWN" and isinstance(data, Mapping):
             self.shutdown_reason = str(data.get("reason", ""))[:64]
+            if data.get("guest") is True:
+                self.at_shutdown()
         elif name == "GUEST_PANICKED":
             self.panicked = True
         waiting = self._waiting.pop(name, None)
@@ -111,9 +115,10 @@ class Monitor:
             await self.run("remove-fd", fdset_id=number)
 
     async def console(self) -> str:
-        """The last of what the guest's kernel said; empty if QEMU does not answer."""
+        """The last of what the guest's kernel said, 4,096 characters at most; empty if QEMU does not answer. It is read
+        only once."""
         with contextlib.suppress(MonitorError):
-            return str(await self.run("ringbuf-read", device="console", size=4096))
+            return str(await self.run("ringbuf-read", device="console", size=CONSOLE_BYTES))[-4096:]
         return ""
 
     async def close(self) -> None:

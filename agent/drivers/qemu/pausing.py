@@ -51,7 +51,7 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
     try:
         # Three things at once: our pages, QEMU's device state, and the disk's way to the platter.
         async with asyncio.TaskGroup() as tasks:
-            memory = tasks.create_task(asyncio.to_thread(unfinished.save_memory, mapped))
+            memory = tasks.create_task(asyncio.to_thread(unfinished.save_memory, mapped, machine.ram_base))
             state = tasks.create_task(_save_state(machine.running.monitor, unfinished))
             tasks.create_task(asyncio.to_thread(_sync_disk, machine))
         stage("save")
@@ -64,11 +64,16 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
             dirty_bytes=memory.result().size_bytes,
             disk_stamp=disks.stamp(machine.folder / OVERLAY),
             files={MEMORY: memory.result(), STATE: state.result()},
+            ram_base=machine.ram_base,
         )
         await asyncio.to_thread(unfinished.publish, manifest)
         stage("sync")
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from errors
+    except BaseException as error:
+        # Also when it was published already, and the folder could not be synced then.
+        unfinished.withdraw()
+        if isinstance(error, ExceptionGroup):
+            raise error.exceptions[0] from error
+        raise
     finally:
         unfinished.close()
 

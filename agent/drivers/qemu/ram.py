@@ -4,6 +4,7 @@ import fcntl
 import mmap
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,15 @@ CHUNK_BYTES = 4 << 20
 _PRESENT_OR_SWAPPED = np.uint64(3 << 62)
 _OF_A_FILE = np.uint64(1 << 61)
 NAME = "guest-ram"
+EMPTY = Path("/dev/zero")
+
+
+class Base(StrEnum):
+    """What a machine's RAM was before it wrote to it: its image's, or nothing but zeros (`boots.py`)."""
+
+    IMAGE = "image"
+    EMPTY = "empty"
+
 
 Runs = npt.NDArray[np.uint32]
 """Two columns: first page and number of pages."""
@@ -112,6 +122,20 @@ class MappedRam:
         private = (entries & _PRESENT_OR_SWAPPED != 0) & (entries & _OF_A_FILE == 0)
         return runs_of(np.flatnonzero(private))
 
+    def without_zeros(self, runs: Runs) -> Runs:
+        """Of these pages those that hold anything. The machine must stand still."""
+        found = [np.zeros(0, np.intp)]
+        with Path(f"/proc/{self.pid}/mem").open("rb", buffering=0) as file:
+            buffer = np.empty((CHUNK_BYTES // PAGE, PAGE // 8), np.uint64)
+            view = memoryview(buffer.data).cast("B")
+            for first, count in runs.tolist():
+                for page in range(first, first + count, len(buffer)):
+                    here = min(len(buffer), first + count - page)
+                    file.seek(self.address + page * PAGE)
+                    _read_exactly(file.fileno(), view[: here * PAGE])
+                    found.append(np.flatnonzero(buffer[:here].any(axis=1)) + page)
+        return runs_of(np.concatenate(found))
+
     def read(self, runs: Runs) -> mmap.mmap:
         """The content of those pages, one after the other. The machine must stand still."""
         buffer = mmap.mmap(-1, max(int(runs[:, 1].sum()) * PAGE, PAGE))
@@ -141,14 +165,15 @@ class MappedRam:
 
 
 def mapped_ram(pid: int, size_bytes: int) -> MappedRam:
-    """Where a QEMU maps its guest's RAM. A hostile QEMU can mislead this: to other memory of its own, no further.
+    """Where a QEMU maps its guest's RAM, which is an image's or began empty. A hostile QEMU can mislead this: to other
+    memory of its own, no further.
 
     Raises: LookupError, OSError.
     """
     with Path(f"/proc/{pid}/maps").open() as maps:
         for line in maps:
             fields = line.split(maxsplit=5)
-            if len(fields) == 6 and fields[5].startswith(f"/memfd:{NAME} "):
+            if len(fields) == 6 and fields[5].startswith((f"/memfd:{NAME} ", str(EMPTY))):
                 low, high = (int(word, 16) for word in fields[0].split("-"))
                 if high - low == size_bytes:
                     return MappedRam(pid, low, size_bytes)

@@ -25,6 +25,7 @@ class Record:
     pid: int
     start_ticks: int
     boot_id: str
+    ram_base: str = "image"
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -32,20 +33,29 @@ class Record:
         return ProcessIdentity(self.pid, self.start_ticks)
 
 
-def write(folder: Path, incarnation: str, image_id: str, identity: ProcessIdentity) -> None:
+def write(folder: Path, incarnation: str, image_id: str, ram_base: str, identity: ProcessIdentity) -> None:
     """Raises: OSError."""
     unfinished = folder / f"{FILE}.new"
-    record = Record(incarnation, image_id, identity.pid, identity.start_ticks, boot_id())
+    record = Record(incarnation, image_id, identity.pid, identity.start_ticks, boot_id(), ram_base)
     unfinished.write_text(json.dumps(asdict(record)))
     unfinished.rename(folder / FILE)
 
 
 def read(folder: Path) -> Record | None:
     """The record of a process that may still run: not of another boot of this host."""
+    record = _last(folder)
+    return record if record is not None and record.boot_id == boot_id() else None
+
+
+def image_of(folder: Path) -> str:
+    """Which image the sandbox's disk stands on, also after a boot of this host; empty if nothing says so."""
+    record = _last(folder)
+    return "" if record is None else record.image_id
+
+
+def _last(folder: Path) -> Record | None:
     with contextlib.suppress(OSError, ValueError, TypeError):
-        record = Record(**json.loads((folder / FILE).read_bytes()))
-        if record.boot_id == boot_id():
-            return record
+        return Record(**json.loads((folder / FILE).read_bytes()))
     return None
 
 

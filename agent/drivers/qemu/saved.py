@@ -15,7 +15,7 @@ import numpy as np
 
 from agent.drivers.qemu import disks, manifests
 from agent.drivers.qemu.manifests import FileSum, ManifestError, PauseManifest
-from agent.drivers.qemu.ram import PAGE, MappedRam, Runs
+from agent.drivers.qemu.ram import PAGE, Base, MappedRam, Runs
 
 PREFIX = "pause-"
 UNFINISHED = "unfinished-"
@@ -54,9 +54,11 @@ class Unfinished:
             self.close()
             raise
 
-    def save_memory(self, ram: MappedRam) -> FileSum:
+    def save_memory(self, ram: MappedRam, base: Base) -> FileSum:
         """Writes and syncs the machine's own pages; the machine must stand still."""
         runs = ram.dirty()
+        if base is Base.EMPTY:
+            runs = ram.without_zeros(runs)
         pages = memoryview(ram.read(runs))[: int(runs[:, 1].sum()) * PAGE]
         header = np.uint64(len(runs)).tobytes() + runs.tobytes()
         fd = os.open(self._folder / MEMORY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -94,6 +96,10 @@ class Unfinished:
         for older in pauses(self._final.parent):
             if older != self._final:
                 shutil.rmtree(older, ignore_errors=True)
+
+    def withdraw(self) -> None:
+        """Undoes `publish`: the machine runs on, so what was saved will fit its disk no longer. May be repeated."""
+        shutil.rmtree(self._final, ignore_errors=True)
 
     def close(self) -> None:
         """Removes what was not published. May be repeated."""

@@ -88,12 +88,12 @@ class SimulatedDriver:
 
     async def pause(self, spec: Spec, machine: LiveMachine, stage: StageMark) -> None:
         """Runs to its end once begun, whatever becomes of the caller."""
-        failures: list[AgentError] = []
+        failures: list[Exception] = []
 
         async def pause() -> None:
             try:
                 await self._pause(spec, _mine(machine), stage)
-            except AgentError as error:
+            except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
                 failures.append(error)
 
         async with asyncio.TaskGroup() as group:
@@ -115,6 +115,13 @@ class SimulatedDriver:
             raise AgentError(Code.IMAGE_MISMATCH, "Nothing was saved of this sandbox.")
         return await self._launch("resume", spec, incarnation, stage)
 
+    async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
+        """A machine on the disk that is there."""
+        if not (self._folder / str(spec.sandbox_id) / "disk").is_dir():
+            raise AgentError(Code.START_FAILED, "The sandbox has no disk on this host.")
+        self._set_state(spec.sandbox_id, "stopped")
+        return await self._launch("boot", spec, incarnation, stage)
+
     async def is_paused(self, sandbox_id: UUID) -> bool:
         """Whether it was saved and has not gone on since."""
         return self._state(sandbox_id) == "paused"
@@ -125,7 +132,8 @@ class SimulatedDriver:
         mine = _mine(machine)
         mine.release()
         self._machines.pop(mine.spec.sandbox_id, None)
-        self._set_state(mine.spec.sandbox_id, "stopped")
+        if self._state(mine.spec.sandbox_id) == str(mine.incarnation):
+            self._set_state(mine.spec.sandbox_id, "stopped")
 
     async def adopt(self, spec: Spec, incarnation: UUID, process: ProcessIdentity | None) -> LiveMachine | None:
         """Takes over by incarnation; there is no process to compare."""

@@ -2,7 +2,8 @@
 
 Stages are named `<step>.<stage>` as in `agent/drivers/driver.py`: `start.image`, `start.disk`, `start.spawn`,
 `start.restore`, `start.guest`, `pause.stop`, `pause.save`, `pause.sync`, `pause.release`, `resume.verify`,
-`resume.spawn`, `resume.restore`, `resume.guest`; and `prepare`, `exec`, `ping`, `kill`, `remove`, `adopt`.
+`resume.spawn`, `resume.restore`, `resume.guest`, `boot.image`, `boot.spawn`, `boot.guest`; and `prepare`, `exec`,
+`ping`, `kill`, `remove`, `adopt`.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "start": ("image", "disk", "spawn", "restore", "guest"),
     "pause": ("stop", "save", "sync", "release"),
     "resume": ("verify", "spawn", "restore", "guest"),
+    "boot": ("image", "spawn", "guest"),
 }
 """The stages of the steps that have several."""
 

@@ -1,7 +1,7 @@
 """Sandboxes: their lifecycle, the record of one, what may be done with it, and how lists choose among them."""
 
-from api.domain.sandbox.actions import Action, Allowed, accepted_in, allowed_actions, refusal
-from api.domain.sandbox.creation import CreateSandbox, Creation, check_creation
+from api.domain.sandbox.actions import RESUMABLE, RESUMES, Action, Allowed, accepted_in, allowed_actions, refusal
+from api.domain.sandbox.creation import CreateSandbox, Creation, check_creation, check_timeout
 from api.domain.sandbox.filter import SandboxFilter
 from api.domain.sandbox.lifecycle import (
     ACCEPTS_EXEC,
@@ -27,6 +27,8 @@ __all__ = [
     "LISTED",
     "MOVES",
     "NEEDS_HOST",
+    "RESUMABLE",
+    "RESUMES",
     "TERMINAL",
     "TRANSITIONAL",
     "UNREACHABLE",
@@ -45,6 +47,7 @@ __all__ = [
     "accepted_in",
     "allowed_actions",
     "check_creation",
+    "check_timeout",
     "deadline_of",
     "refusal",
     "shown_state",

@@ -16,6 +16,8 @@ class Action(StrEnum):
     PING = "ping"
     PAUSE = "pause"
     RESUME = "resume"
+    START = "start"
+    SET_TIMEOUT = "set_timeout"
     DELETE = "delete"
 
 
@@ -26,6 +28,12 @@ class Allowed(NamedTuple):
     allowed: bool
     reason: str | None
 
+
+RESUMES = frozenset({Action.EXEC, Action.WRITE_FILE, Action.READ_FILE})
+"""What resumes a paused sandbox that has `auto_resume`."""
+
+RESUMABLE = frozenset({State.PAUSING, State.PAUSED, State.RESUMING})
+"""States from which such a sandbox comes to run by itself when it is used."""
 
 _CONDITION = {
     State.PENDING: "has not been given to a host yet",
@@ -42,7 +50,10 @@ _CONDITION = {
     State.DELETED: "is deleted",
 }
 
-_TARGETS = {Action.PAUSE: State.PAUSING, Action.RESUME: State.RESUMING}
+_TARGETS = {Action.PAUSE: State.PAUSING, Action.RESUME: State.RESUMING, Action.START: State.STARTING}
+
+_WITHOUT_TIMEOUT = frozenset({State.FAILED, State.DELETING, State.DELETED})
+"""Nothing will run any more that could be paused."""
 
 
 def accepted_in(action: Action) -> frozenset[State]:
@@ -50,8 +61,11 @@ def accepted_in(action: Action) -> frozenset[State]:
     match action:
         case Action.EXEC | Action.WRITE_FILE | Action.READ_FILE | Action.PING:
             return ACCEPTS_EXEC
-        case Action.PAUSE | Action.RESUME:
-            return sources(_TARGETS[action], Owner.API)
+        case Action.PAUSE | Action.RESUME | Action.START:
+            # what is pending is started by its creation
+            return sources(_TARGETS[action], Owner.API) - {State.PENDING}
+        case Action.SET_TIMEOUT:
+            return frozenset(State) - _WITHOUT_TIMEOUT
         case Action.DELETE:
             # asking again for what is under way, or done, is not an error
             return frozenset(State)
@@ -59,10 +73,13 @@ def accepted_in(action: Action) -> frozenset[State]:
             assert_never(action)
 
 
-def refusal(action: Action, state: State, *, reachable: bool = True) -> str | None:
-    """The sentence that says why an action is not possible in a state; None if it is."""
+def refusal(action: Action, state: State, *, reachable: bool = True, auto_resume: bool = False) -> str | None:
+    """The sentence that says why an action is not possible in a state; None if it is. With `auto_resume` what is used
+    while it is paused is resumed for that."""
     if action is Action.DELETE:
         return None
+    if auto_resume and action in RESUMES and state in RESUMABLE:
+        state = State.RUNNING
     if state not in accepted_in(action):
         return f"The sandbox {_CONDITION[state]}.{_hint(action, state)}"
     if not reachable:
@@ -71,8 +88,10 @@ def refusal(action: Action, state: State, *, reachable: bool = True) -> str | No
 
 
 def _hint(action: Action, state: State) -> str:
-    if state is State.PAUSED and action is not Action.PAUSE:
+    if state is State.PAUSED and action not in {Action.PAUSE, Action.START}:
         return " Resume it first."
+    if state is State.STOPPED and action is not Action.START:
+        return " Start it first."
     if state in {State.STARTING, State.RESUMING} and action is not Action.RESUME:
         return " Try again when it runs."
     return ""
@@ -81,7 +100,10 @@ def _hint(action: Action, state: State) -> str:
 def allowed_actions(sandbox: Sandbox) -> tuple[Allowed, ...]:
     """Every action, each with whether it would be accepted now."""
     reachable = shown_state(sandbox) != UNREACHABLE
-    answers = ((action, refusal(action, sandbox.state, reachable=reachable)) for action in Action)
+    answers = (
+        (action, refusal(action, sandbox.state, reachable=reachable, auto_resume=sandbox.auto_resume))
+        for action in Action
+    )
     return tuple(
         # nothing is left to delete, though asking for it is answered kindly
         Allowed(action, False, "The sandbox is deleted.")

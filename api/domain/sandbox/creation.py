@@ -17,6 +17,7 @@ MEMORY_MB_RANGE = range(128, 1024 * 1024 + 1)
 """128 MiB, with which a guest just boots, to 1 TiB."""
 DISK_SIZE_MB_RANGE = range(1024, 16 * 1024 * 1024 + 1)
 """1 GiB to 16 TiB."""
+TIMEOUT_SEC_MAX = 30 * 24 * 3600
 DEFAULT_VCPUS = 1
 DEFAULT_MEMORY_MB = 512
 DEFAULT_DISK_SIZE_MB = 5120
@@ -34,6 +35,7 @@ class CreateSandbox:
     memory_mb: int = DEFAULT_MEMORY_MB
     disk_size_mb: int = DEFAULT_DISK_SIZE_MB
     timeout_sec: int = 0
+    auto_resume: bool = False
     environment: tuple[tuple[str, str], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     idempotency_key: str | None = None
@@ -51,6 +53,7 @@ class Creation:
     memory_mb: int
     disk_size_mb: int
     timeout_sec: int
+    auto_resume: bool
     environment: dict[str, str]
     labels: dict[str, str]
 
@@ -59,8 +62,7 @@ def check_creation(command: CreateSandbox) -> Creation:
     """The wish with every field checked.
 
     Raises:
-        Invalid: `INVALID` for what can never be accepted, `UNSUPPORTED_SHAPE` and `UNSUPPORTED_TIMEOUT` for what this
-            version does not offer.
+        Invalid: `INVALID` for what can never be accepted, `UNSUPPORTED_SHAPE` for what this version does not offer.
     """
     if command.template_id is not None and command.template_name is not None:
         raise Invalid("Name the template by its id or by its name, not both.", path=("templateName",))
@@ -75,7 +77,7 @@ def check_creation(command: CreateSandbox) -> Creation:
         raise Invalid(f"The name is too long: at most {NAME_CHARACTERS_MAX} characters are accepted.", path=("name",))
     check_text(command.name, "The name", max_bytes=4 * NAME_CHARACTERS_MAX, one_line=True, path=("name",))
     _check_shape(command)
-    _check_timeout(command.timeout_sec)
+    check_timeout(command.timeout_sec)
     return Creation(
         template_id=command.template_id,
         template_name=template_name,
@@ -84,6 +86,7 @@ def check_creation(command: CreateSandbox) -> Creation:
         memory_mb=command.memory_mb,
         disk_size_mb=command.disk_size_mb,
         timeout_sec=command.timeout_sec,
+        auto_resume=command.auto_resume,
         environment=check_environment(command.environment, path=("environment",)),
         labels=check_labels(command.labels, path=("labels",)),
     )
@@ -112,12 +115,11 @@ def _check_shape(command: CreateSandbox) -> None:
         )
 
 
-def _check_timeout(timeout_sec: int) -> None:
-    if timeout_sec < 0 or timeout_sec >= 1 << 31:
-        raise Invalid("timeoutSec is a number of seconds from 0 (never) up.", path=("timeoutSec",))
-    if timeout_sec != 0:
+def check_timeout(timeout_sec: int) -> int:
+    """After how many seconds without use a sandbox is paused; 0 is never. Raises: Invalid."""
+    if not 0 <= timeout_sec <= TIMEOUT_SEC_MAX:
         raise Invalid(
-            "Pausing idle sandboxes by themselves is not offered yet: leave timeoutSec at 0.",
-            code="UNSUPPORTED_TIMEOUT",
+            f"timeoutSec is a number of seconds from 0 (never) to {TIMEOUT_SEC_MAX:,} (30 days), not {timeout_sec:,}.",
             path=("timeoutSec",),
         )
+    return timeout_sec

@@ -1,9 +1,11 @@
 """The lifecycle of a sandbox: its states and the moves between them.
 
-`MOVES` is the only place where the lifecycle is written down. The guards in SQL, the enum in GraphQL,
+`MOVES` is the only place where the lifecycle is written down: who may move a sandbox from where to where, and why. The
+guards in SQL, the enum in GraphQL,
 `allowedActions` and the diagram in ARCHITECTURE.md derive from it or are tested against it.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -80,30 +82,60 @@ class Move(NamedTuple):
     owner: Owner
 
 
-def _moves(owner: Owner, sources: tuple[State, ...], targets: tuple[State, ...]) -> frozenset[Move]:
-    return frozenset(Move(source, target, owner) for source in sources for target in targets)
+def _moves(
+    owner: Owner, sources: tuple[State, ...], targets: tuple[State, ...], causes: frozenset[Cause]
+) -> dict[Move, frozenset[Cause]]:
+    return {Move(source, target, owner): causes for source in sources for target in targets}
 
 
 _S = State
+_C = Cause
+_ASKED = frozenset({_C.USER})
+_IN_USE = frozenset({_C.USER, _C.AUTO_RESUME})
+_UP = frozenset({_C.USER, _C.AUTO_RESUME, _C.REPAIRED})
+"""A machine has come up: somebody wanted it, or a host found it running after its agent's restart."""
+_STILL_UP = _UP
+"""It could not be paused, so it runs for the reason that it ran for before."""
+_UNASKED_PAUSE = frozenset({_C.IDLE_TIMEOUT, _C.SHUTDOWN, _C.REPAIRED})
+_PAUSE = _UNASKED_PAUSE | {_C.USER}
+_ENDED = frozenset(
+    {_C.CRASHED, _C.OUT_OF_MEMORY, _C.HUNG, _C.KILLED, _C.ORPHANED, _C.HOST_LOST, _C.SHUTDOWN, _C.REPAIRED}
+)
+"""A machine has ended without being asked to."""
+_NOT_UP = _ENDED | {_C.START_FAILED}
 _UNDELETED = tuple(state for state in State if state not in {State.DELETING, State.DELETED})
 
-MOVES: frozenset[Move] = frozenset().union(
-    _moves(Owner.API, (_S.PENDING,), (_S.STARTING, _S.STOPPING)),
-    _moves(Owner.HOST, (_S.PENDING,), (_S.FAILED,)),
-    _moves(Owner.HOST, (_S.STARTING,), (_S.RUNNING, _S.FAILED, _S.STOPPED)),
-    _moves(Owner.API, (_S.STARTING,), (_S.STOPPING,)),
-    _moves(Owner.API, (_S.RUNNING,), (_S.PAUSING, _S.SNAPSHOTTING, _S.STOPPING)),
+MOVES: Mapping[Move, frozenset[Cause]] = {
+    **_moves(Owner.API, (_S.PENDING,), (_S.STARTING, _S.STOPPING), _ASKED),
+    **_moves(Owner.HOST, (_S.PENDING,), (_S.FAILED,), frozenset({_C.START_FAILED})),
+    **_moves(Owner.HOST, (_S.STARTING,), (_S.RUNNING,), _UP),
+    **_moves(Owner.HOST, (_S.STARTING,), (_S.FAILED, _S.STOPPED), _NOT_UP),
+    **_moves(Owner.API, (_S.STARTING,), (_S.STOPPING,), _ASKED),
+    **_moves(Owner.API, (_S.RUNNING,), (_S.PAUSING, _S.SNAPSHOTTING, _S.STOPPING), _ASKED),
     # the host pauses an idle sandbox, or all of them when it is shut down; its report may come when that is done
-    _moves(Owner.HOST, (_S.RUNNING,), (_S.PAUSING, _S.PAUSED, _S.STOPPED)),
-    _moves(Owner.HOST, (_S.PAUSING,), (_S.PAUSED, _S.RUNNING, _S.STOPPED)),
-    _moves(Owner.API, (_S.PAUSED,), (_S.RESUMING, _S.SNAPSHOTTING)),
-    _moves(Owner.HOST, (_S.RESUMING,), (_S.RUNNING, _S.PAUSED, _S.STOPPED)),
-    _moves(Owner.HOST, (_S.SNAPSHOTTING,), (_S.RUNNING, _S.PAUSED, _S.STOPPED)),
-    _moves(Owner.HOST, (_S.STOPPING,), (_S.STOPPED,)),
-    _moves(Owner.API, (_S.STOPPED,), (_S.STARTING,)),
-    _moves(Owner.API, _UNDELETED, (_S.DELETING,)),
-    _moves(Owner.HOST, (_S.DELETING,), (_S.DELETED,)),
-)
+    **_moves(Owner.HOST, (_S.RUNNING,), (_S.PAUSING, _S.PAUSED), _UNASKED_PAUSE),
+    **_moves(Owner.HOST, (_S.RUNNING,), (_S.STOPPED,), _NOT_UP),
+    **_moves(Owner.HOST, (_S.PAUSING,), (_S.PAUSED,), _PAUSE),
+    **_moves(Owner.HOST, (_S.PAUSING,), (_S.RUNNING,), _STILL_UP),
+    **_moves(Owner.HOST, (_S.PAUSING,), (_S.STOPPED,), _NOT_UP),
+    **_moves(Owner.API, (_S.PAUSED,), (_S.RESUMING,), _IN_USE),
+    **_moves(Owner.API, (_S.PAUSED,), (_S.SNAPSHOTTING,), _ASKED),
+    # the host was told of a longer timeout when it had just paused: it undoes that, on its own, so that there is no
+    # command whose generation could guard a state in between
+    **_moves(Owner.HOST, (_S.PAUSED,), (_S.RUNNING,), frozenset({_C.AUTO_RESUME})),
+    **_moves(Owner.HOST, (_S.RESUMING,), (_S.RUNNING,), _UP),
+    # it is paused as it was, for the reason that it was paused for before
+    **_moves(Owner.HOST, (_S.RESUMING,), (_S.PAUSED,), _PAUSE),
+    **_moves(Owner.HOST, (_S.RESUMING,), (_S.STOPPED,), _NOT_UP),
+    **_moves(Owner.HOST, (_S.SNAPSHOTTING,), (_S.RUNNING,), _STILL_UP),
+    **_moves(Owner.HOST, (_S.SNAPSHOTTING,), (_S.PAUSED,), _PAUSE),
+    **_moves(Owner.HOST, (_S.SNAPSHOTTING,), (_S.STOPPED,), _NOT_UP),
+    **_moves(Owner.HOST, (_S.STOPPING,), (_S.STOPPED,), _ENDED | _ASKED),
+    **_moves(Owner.API, (_S.STOPPED,), (_S.STARTING,), _ASKED),
+    **_moves(Owner.API, _UNDELETED, (_S.DELETING,), _ASKED),
+    **_moves(Owner.HOST, (_S.DELETING,), (_S.DELETED,), _ASKED | {_C.REPAIRED}),
+}
+"""Every move, and the causes that it can have."""
 
 TERMINAL = frozenset({State.DELETED})
 """States that no move leaves."""
@@ -128,9 +160,14 @@ LISTED = frozenset(State) - TERMINAL
 """States of sandboxes that a list shows unless it is asked for others."""
 
 
-def sources(target: State, owner: Owner) -> frozenset[State]:
-    """The states from which this owner may move a sandbox to `target`: the guard of the write that does it."""
-    return frozenset(move.source for move in MOVES if move.target is target and move.owner is owner)
+def sources(target: State, owner: Owner, cause: Cause | None = None) -> frozenset[State]:
+    """The states from which this owner may move a sandbox to `target` for this cause (None: for any): the guard of the
+    write that does it."""
+    return frozenset(
+        move.source
+        for move, causes in MOVES.items()
+        if move.target is target and move.owner is owner and (cause is None or cause in causes)
+    )
 
 
 _DEADLINE_SECONDS = {

@@ -21,7 +21,8 @@ class Sandbox:
 
     `version` is 1 when it is made and grows by one with every change that a user can see; of two records of one
     sandbox the one with the higher version is the newer. `detail` is a sentence for people about how it got into
-    its state. MB means MiB.
+    its state. `auto_pause_at` is when its host pauses it if it is not used until then: None if it never does, or does
+    not run, or is in use now. MB means MiB.
     """
 
     id: UUID
@@ -47,6 +48,8 @@ class Sandbox:
     deleted_at: datetime | None
     version: int
     reachable: bool
+    auto_resume: bool = False
+    auto_pause_at: datetime | None = None
     last_operation: Operation | None = None
 
 

@@ -184,6 +184,7 @@ class Machine(_message.Message):
     CHANGED_AT_FIELD_NUMBER: _builtins.int
     LAST_ACTIVE_AT_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
+    AUTO_PAUSE_AT_FIELD_NUMBER: _builtins.int
     sandbox_id: _builtins.str
     incarnation: _builtins.str
     """A UUID, new each time the machine starts or resumes; empty before the first start."""
@@ -208,6 +209,12 @@ class Machine(_message.Message):
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]:
         """Steps of the last command."""
 
+    @_builtins.property
+    def auto_pause_at(self) -> _timestamp_pb2.Timestamp:
+        """When the machine is paused if nothing happens in it until then. Unset: never (no timeout), not running, or a command
+        or transfer runs in it now.
+        """
+
     def __init__(
         self,
         *,
@@ -226,10 +233,11 @@ class Machine(_message.Message):
         changed_at: _timestamp_pb2.Timestamp | None = ...,
         last_active_at: _timestamp_pb2.Timestamp | None = ...,
         stages: _abc.Iterable[Global___Stage] | None = ...,
+        auto_pause_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "last_active_at", b"last_active_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "changed_at", b"changed_at", "last_active_at", b"last_active_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "changed_at", b"changed_at", "detail", b"detail", "disk_size_mb", b"disk_size_mb", "generation", b"generation", "incarnation", b"incarnation", "last_active_at", b"last_active_at", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "sequence", b"sequence", "stages", b"stages", "state", b"state", "template_id", b"template_id", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "cause", b"cause", "changed_at", b"changed_at", "detail", b"detail", "disk_size_mb", b"disk_size_mb", "generation", b"generation", "incarnation", b"incarnation", "last_active_at", b"last_active_at", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "sequence", b"sequence", "stages", b"stages", "state", b"state", "template_id", b"template_id", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -448,10 +456,40 @@ class ResumeMachineRequest(_message.Message):
     SANDBOX_ID_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     TIMEOUT_SEC_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     sandbox_id: _builtins.str
     generation: _builtins.int
     timeout_sec: _builtins.int
     """From the database, so that a change made while it was paused holds."""
+    cause: Global___Cause.ValueType
+    """USER (also if unspecified) or AUTO_RESUME."""
+    def __init__(
+        self,
+        *,
+        sandbox_id: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        timeout_sec: _builtins.int = ...,
+        cause: Global___Cause.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "generation", b"generation", "sandbox_id", b"sandbox_id", "timeout_sec", b"timeout_sec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeMachineRequest: _TypeAlias = ResumeMachineRequest  # noqa: Y015
+
+@_typing.final
+class StartMachineRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SANDBOX_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    TIMEOUT_SEC_FIELD_NUMBER: _builtins.int
+    sandbox_id: _builtins.str
+    generation: _builtins.int
+    timeout_sec: _builtins.int
+    """From the database, so that a change made while it was stopped holds."""
     def __init__(
         self,
         *,
@@ -465,7 +503,34 @@ class ResumeMachineRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ResumeMachineRequest: _TypeAlias = ResumeMachineRequest  # noqa: Y015
+Global___StartMachineRequest: _TypeAlias = StartMachineRequest  # noqa: Y015
+
+@_typing.final
+class SetTimeoutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SANDBOX_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    TIMEOUT_SEC_FIELD_NUMBER: _builtins.int
+    sandbox_id: _builtins.str
+    generation: _builtins.int
+    """0: not judged. One older than the newest that the host knows is refused; a newer one becomes the newest."""
+    timeout_sec: _builtins.int
+    """0: never pause."""
+    def __init__(
+        self,
+        *,
+        sandbox_id: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        timeout_sec: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "sandbox_id", b"sandbox_id", "timeout_sec", b"timeout_sec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTimeoutRequest: _TypeAlias = SetTimeoutRequest  # noqa: Y015
 
 @_typing.final
 class DestroyMachineRequest(_message.Message):

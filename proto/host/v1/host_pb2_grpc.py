@@ -54,6 +54,16 @@ class HostAgentStub:
                 request_serializer=proto_dot_host_dot_v1_dot_host__pb2.ResumeMachineRequest.SerializeToString,
                 response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.Machine.FromString,
                 _registered_method=True)
+        self.StartMachine = channel.unary_unary(
+                '/host.v1.HostAgent/StartMachine',
+                request_serializer=proto_dot_host_dot_v1_dot_host__pb2.StartMachineRequest.SerializeToString,
+                response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.Machine.FromString,
+                _registered_method=True)
+        self.SetTimeout = channel.unary_unary(
+                '/host.v1.HostAgent/SetTimeout',
+                request_serializer=proto_dot_host_dot_v1_dot_host__pb2.SetTimeoutRequest.SerializeToString,
+                response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.Machine.FromString,
+                _registered_method=True)
         self.DestroyMachine = channel.unary_unary(
                 '/host.v1.HostAgent/DestroyMachine',
                 request_serializer=proto_dot_host_dot_v1_dot_host__pb2.DestroyMachineRequest.SerializeToString,
@@ -122,6 +132,23 @@ class HostAgentServicer:
 
     def ResumeMachine(self, request, context):
         """Starts a paused machine from what was saved. After a failure it is paused, as it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartMachine(self, request, context):
+        """Boots a stopped sandbox from its kept disk: a new machine, memory and processes of the former one are gone. After a
+        failure it is stopped, as it was, with cause START_FAILED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTimeout(self, request, context):
+        """Sets the idle timeout; counts as activity. It beats an expiry at the same time: an idle pause that has begun is given
+        up, or the machine is resumed at once (cause AUTO_RESUME), and the answer is the running machine. A machine
+        that was paused before stays so; the timeout holds once it is resumed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -207,6 +234,16 @@ def add_HostAgentServicer_to_server(servicer, server):
             'ResumeMachine': grpc.unary_unary_rpc_method_handler(
                     servicer.ResumeMachine,
                     request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.ResumeMachineRequest.FromString,
+                    response_serializer=proto_dot_host_dot_v1_dot_host__pb2.Machine.SerializeToString,
+            ),
+            'StartMachine': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartMachine,
+                    request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.StartMachineRequest.FromString,
+                    response_serializer=proto_dot_host_dot_v1_dot_host__pb2.Machine.SerializeToString,
+            ),
+            'SetTimeout': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTimeout,
+                    request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.SetTimeoutRequest.FromString,
                     response_serializer=proto_dot_host_dot_v1_dot_host__pb2.Machine.SerializeToString,
             ),
             'DestroyMachine': grpc.unary_unary_rpc_method_handler(
@@ -357,6 +394,60 @@ class HostAgent:
             target,
             '/host.v1.HostAgent/ResumeMachine',
             proto_dot_host_dot_v1_dot_host__pb2.ResumeMachineRequest.SerializeToString,
+            proto_dot_host_dot_v1_dot_host__pb2.Machine.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartMachine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/host.v1.HostAgent/StartMachine',
+            proto_dot_host_dot_v1_dot_host__pb2.StartMachineRequest.SerializeToString,
+            proto_dot_host_dot_v1_dot_host__pb2.Machine.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTimeout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/host.v1.HostAgent/SetTimeout',
+            proto_dot_host_dot_v1_dot_host__pb2.SetTimeoutRequest.SerializeToString,
             proto_dot_host_dot_v1_dot_host__pb2.Machine.FromString,
             options,
             channel_credentials,

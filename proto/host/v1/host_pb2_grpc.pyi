@@ -50,6 +50,15 @@ class HostAgentStub:
     """Saves memory and device state, then lets the machine go. After a failure the machine runs on."""
     ResumeMachine: _grpc.UnaryUnaryMultiCallable[_host_pb2.ResumeMachineRequest, _host_pb2.Machine]
     """Starts a paused machine from what was saved. After a failure it is paused, as it was."""
+    StartMachine: _grpc.UnaryUnaryMultiCallable[_host_pb2.StartMachineRequest, _host_pb2.Machine]
+    """Boots a stopped sandbox from its kept disk: a new machine, memory and processes of the former one are gone. After a
+    failure it is stopped, as it was, with cause START_FAILED.
+    """
+    SetTimeout: _grpc.UnaryUnaryMultiCallable[_host_pb2.SetTimeoutRequest, _host_pb2.Machine]
+    """Sets the idle timeout; counts as activity. It beats an expiry at the same time: an idle pause that has begun is given
+    up, or the machine is resumed at once (cause AUTO_RESUME), and the answer is the running machine. A machine
+    that was paused before stays so; the timeout holds once it is resumed.
+    """
     DestroyMachine: _grpc.UnaryUnaryMultiCallable[_host_pb2.DestroyMachineRequest, _host_pb2.Machine]
     """Ends the machine in whatever state it is and removes its files. Repeating it is harmless; a sandbox
     that this host never had is answered with DELETED too.
@@ -84,6 +93,15 @@ class HostAgentAsyncStub(HostAgentStub):
     """Saves memory and device state, then lets the machine go. After a failure the machine runs on."""
     ResumeMachine: _aio.UnaryUnaryMultiCallable[_host_pb2.ResumeMachineRequest, _host_pb2.Machine]  # type: ignore[assignment]
     """Starts a paused machine from what was saved. After a failure it is paused, as it was."""
+    StartMachine: _aio.UnaryUnaryMultiCallable[_host_pb2.StartMachineRequest, _host_pb2.Machine]  # type: ignore[assignment]
+    """Boots a stopped sandbox from its kept disk: a new machine, memory and processes of the former one are gone. After a
+    failure it is stopped, as it was, with cause START_FAILED.
+    """
+    SetTimeout: _aio.UnaryUnaryMultiCallable[_host_pb2.SetTimeoutRequest, _host_pb2.Machine]  # type: ignore[assignment]
+    """Sets the idle timeout; counts as activity. It beats an expiry at the same time: an idle pause that has begun is given
+    up, or the machine is resumed at once (cause AUTO_RESUME), and the answer is the running machine. A machine
+    that was paused before stays so; the timeout holds once it is resumed.
+    """
     DestroyMachine: _aio.UnaryUnaryMultiCallable[_host_pb2.DestroyMachineRequest, _host_pb2.Machine]  # type: ignore[assignment]
     """Ends the machine in whatever state it is and removes its files. Repeating it is harmless; a sandbox
     that this host never had is answered with DELETED too.
@@ -139,6 +157,27 @@ class HostAgentServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_host_pb2.Machine, _abc.Awaitable[_host_pb2.Machine]]:
         """Starts a paused machine from what was saved. After a failure it is paused, as it was."""
+
+    @_abc_1.abstractmethod
+    def StartMachine(
+        self,
+        request: _host_pb2.StartMachineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.Machine, _abc.Awaitable[_host_pb2.Machine]]:
+        """Boots a stopped sandbox from its kept disk: a new machine, memory and processes of the former one are gone. After a
+        failure it is stopped, as it was, with cause START_FAILED.
+        """
+
+    @_abc_1.abstractmethod
+    def SetTimeout(
+        self,
+        request: _host_pb2.SetTimeoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.Machine, _abc.Awaitable[_host_pb2.Machine]]:
+        """Sets the idle timeout; counts as activity. It beats an expiry at the same time: an idle pause that has begun is given
+        up, or the machine is resumed at once (cause AUTO_RESUME), and the answer is the running machine. A machine
+        that was paused before stays so; the timeout holds once it is resumed.
+        """
 
     @_abc_1.abstractmethod
     def DestroyMachine(

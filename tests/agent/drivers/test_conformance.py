@@ -1,50 +1,22 @@
 """What every driver promises (`agent/drivers/driver.py`), on each of them."""
 
 import asyncio
-import contextlib
 import os
 import signal
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
-from agent.drivers.driver import Command, Driver, Exited, LiveMachine, ProcessIdentity, Started
+from agent.drivers.driver import Command, Exited, LiveMachine, ProcessIdentity, Started
 from agent.drivers.simulated import SimulatedDriver
 from agent.errors import AgentError, Code
 from agent.machine import Cause, Spec
 from tests.agent.drivers.bench import DEADLINE_SECONDS, Bench, no_stages, raises, ran, read, run, write
-from tests.agent.drivers.qemu.laboratory import Laboratory, new_spec
+from tests.agent.drivers.qemu.laboratory import new_spec
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-
-
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=["simulated", pytest.param("qemu", marks=pytest.mark.vm)]
-)
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    async with contextlib.AsyncExitStack() as stack:
-        if request.param == "simulated":
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-
-            def make() -> Driver:
-                return SimulatedDriver(folder / "simulated")
-        else:
-            laboratory: Laboratory = request.getfixturevalue("laboratory")
-            make = laboratory.second
-        bench = Bench(request.param, make, make())
-        try:
-            await bench.driver.open()
-        except AgentError as error:
-            pytest.fail(f"This computer cannot run the driver {request.param}, so it cannot be tested: {error.message}")
-        await bench.driver.prepare("base", 1, 512)
-        yield bench
-        for sandbox_id in await bench.driver.leftovers():
-            await bench.driver.remove(sandbox_id)
-        await bench.driver.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -5,7 +5,7 @@ from itertools import product
 from uuid import UUID
 
 from api.db import reports
-from api.db.reports import Answer, Applied, Missing, Stale
+from api.db.reports import Answer, Applied, Missing, Observed, Stale
 from api.domain.machine import Machine
 from api.domain.sandbox import MOVES, TRANSITIONAL, Cause, Move, Owner, State
 from api.ids import new_id
@@ -36,17 +36,34 @@ async def test_every_move_of_a_host_is_applied_and_no_other(store: Store) -> Non
     for source, target in product(State, State):
         sandbox_id = await store.sandbox(source)
         before = await store.row(sandbox_id)
-        answer = await _apply(store, _machine(sandbox_id, target))
+        causes = MOVES.get(Move(source, target, Owner.HOST), frozenset())
+        cause = min(causes, default=Cause.CRASHED)
+        answer = await _apply(store, _machine(sandbox_id, target, cause=cause))
         row = await store.row(sandbox_id)
-        if Move(source, target, Owner.HOST) in MOVES:
+        if causes:
             assert isinstance(answer, Applied), (source, target)
-            assert (row["state"], row["cause"], row["sequence"]) == (target, "crashed", 11)
+            assert (row["state"], row["cause"], row["sequence"]) == (target, cause, 11)
             assert row["version"] == before["version"] + 1
             assert await store.events(sandbox_id) == 1
         else:
             assert isinstance(answer, Stale), (source, target)
             assert row == before
             assert await store.events(sandbox_id) == 0
+
+
+async def test_a_move_is_not_made_for_a_cause_that_it_cannot_have(store: Store) -> None:
+    for move, causes in MOVES.items():
+        for cause in set(Cause) - causes if move.owner is Owner.HOST else ():
+            sandbox_id = await store.sandbox(move.source)
+            assert isinstance(await _apply(store, _machine(sandbox_id, move.target, cause=cause)), Stale), (move, cause)
+
+
+async def test_an_idle_pause_from_before_a_newer_command_changes_nothing(store: Store) -> None:
+    for source, target in product((State.RUNNING, State.PAUSING), (State.PAUSING, State.PAUSED)):
+        sandbox_id = await store.sandbox(source)
+        late = _machine(sandbox_id, target, generation=1, cause=Cause.IDLE_TIMEOUT)
+        assert isinstance(await _apply(store, late), Stale)
+        assert (await store.row(sandbox_id))["state"] == source
 
 
 async def test_a_stale_report_changes_nothing(store: Store) -> None:
@@ -88,7 +105,7 @@ async def test_a_pause_that_the_host_began_becomes_a_command_of_the_system(store
 
 async def test_a_pause_that_the_user_wanted_keeps_its_generation(store: Store) -> None:
     sandbox_id = await store.sandbox(State.PAUSING, goal="paused")
-    assert isinstance(await _apply(store, _machine(sandbox_id, State.PAUSED)), Applied)
+    assert isinstance(await _apply(store, _machine(sandbox_id, State.PAUSED, cause=Cause.USER)), Applied)
     row = await store.row(sandbox_id)
     assert (row["goal"], row["generation"]) == ("paused", 2)
 
@@ -96,7 +113,7 @@ async def test_a_pause_that_the_user_wanted_keeps_its_generation(store: Store) -
 async def test_what_could_not_be_done_is_no_longer_wanted(store: Store) -> None:
     for source, goal, target in ((State.PAUSING, "paused", State.RUNNING), (State.RESUMING, "running", State.PAUSED)):
         sandbox_id = await store.sandbox(source, goal=goal)
-        assert isinstance(await _apply(store, _machine(sandbox_id, target)), Applied)
+        assert isinstance(await _apply(store, _machine(sandbox_id, target, cause=Cause.USER)), Applied)
         row = await store.row(sandbox_id)
         assert (row["goal"], row["generation"]) == (target, 2)
 
@@ -116,7 +133,20 @@ async def test_a_conclusion_from_old_sight_changes_nothing(store: Store) -> None
 async def test_observing_keeps_sequences_without_an_event(store: Store) -> None:
     sandbox_id = await store.sandbox(State.RUNNING)
     machines = [_machine(sandbox_id, State.RUNNING), _machine(new_id(), State.RUNNING)]
-    assert await reports.observe(store.database, store.host_id, machines) == 1
+    assert await reports.observe(store.database, store.host_id, machines, NOW) == Observed(1, 0)
     row = await store.row(sandbox_id)
     assert (row["sequence"], row["last_active_at"], row["version"]) == (11, NOW, 1)
     assert await store.events(sandbox_id) == 0
+
+
+async def test_the_time_of_the_next_idle_pause_is_live(store: Store) -> None:
+    sandbox_id = await store.sandbox(State.RUNNING)
+    machine = _machine(sandbox_id, State.RUNNING, auto_pause_at=NOW)
+    assert await reports.observe(store.database, store.host_id, [machine], NOW) == Observed(1, 1)
+    row = await store.row(sandbox_id)
+    assert (row["auto_pause_at"], row["version"]) == (NOW, 2)
+    assert await store.events(sandbox_id) == 1
+    assert await reports.observe(store.database, store.host_id, [machine], NOW) == Observed(0, 0)
+    stopped = _machine(sandbox_id, State.STOPPED, sequence=12)
+    assert isinstance(await _apply(store, stopped), Applied)
+    assert (await store.row(sandbox_id))["auto_pause_at"] is None

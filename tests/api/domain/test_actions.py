@@ -11,11 +11,20 @@ def _allowed(**changes: object) -> set[Action]:
 
 
 def test_what_runs_can_be_used_and_paused() -> None:
-    assert _allowed() == set(Action) - {Action.RESUME}
+    assert _allowed() == set(Action) - {Action.RESUME, Action.START}
 
 
 def test_what_is_paused_can_be_resumed_and_deleted() -> None:
-    assert _allowed(state=State.PAUSED) == {Action.RESUME, Action.DELETE}
+    assert _allowed(state=State.PAUSED) == {Action.RESUME, Action.SET_TIMEOUT, Action.DELETE}
+
+
+def test_what_is_paused_can_be_used_where_that_resumes_it() -> None:
+    used = {Action.EXEC, Action.READ_FILE, Action.WRITE_FILE}
+    assert _allowed(state=State.PAUSED, auto_resume=True) == used | _allowed(state=State.PAUSED)
+
+
+def test_what_is_stopped_can_be_started() -> None:
+    assert _allowed(state=State.STOPPED) == {Action.START, Action.SET_TIMEOUT, Action.DELETE}
 
 
 def test_of_what_does_not_answer_only_deletion_is_accepted() -> None:

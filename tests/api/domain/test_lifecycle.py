@@ -9,6 +9,7 @@ from api.domain.sandbox import (
     TERMINAL,
     TRANSITIONAL,
     Action,
+    Cause,
     Owner,
     State,
     accepted_in,
@@ -21,6 +22,14 @@ from api.domain.sandbox import (
 @pytest.mark.parametrize(("target", "owner"), list(product(State, Owner)))
 def test_sources_are_exactly_the_moves(target: State, owner: Owner) -> None:
     assert sources(target, owner) == {move.source for move in MOVES if (move.target, move.owner) == (target, owner)}
+
+
+def test_every_move_has_causes_and_every_cause_a_move() -> None:
+    assert all(MOVES.values())
+    assert set().union(*MOVES.values()) == set(Cause)
+    for target, owner, cause in product(State, Owner, Cause):
+        expected = {move.source for move, causes in MOVES.items() if move[1:] == (target, owner) and cause in causes}
+        assert sources(target, owner, cause) == expected
 
 
 def test_no_move_leaves_a_terminal_state_or_stays_where_it_is() -> None:

@@ -51,7 +51,7 @@ def test_what_is_not_understood_is_not_guessed(message: pb.Machine) -> None:
 
 def test_an_unknown_cause_is_explained_by_its_sentence() -> None:
     machine = machine_of(_message(cause=77, detail="Something new."))
-    assert (machine.cause, machine.detail) == (Cause.USER, "Something new.")
+    assert (machine.cause, machine.detail) == (Cause.REPAIRED, "Something new.")
 
 
 def test_a_host_without_an_id_is_none() -> None:

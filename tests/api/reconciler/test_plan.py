@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from api.domain.machine import Inventory, Machine
-from api.domain.sandbox import MOVES, TRANSITIONAL, Cause, Move, Owner, State
+from api.domain.sandbox import MOVES, TRANSITIONAL, Cause, Goal, Move, Owner, State
 from api.ids import Kind, new_id, wire_id
 from api.reconciler.plan import LOST_AFTER, RESEND_AFTER, Plan, Row, plan
 from tests.api.records import NOW
@@ -52,8 +52,9 @@ def _plan(row: Row, *machines: Machine, under_way: frozenset[UUID] = frozenset()
 
 @pytest.mark.parametrize(("source", "target"), list(product(State, State)))
 def test_a_newer_report_moves_a_sandbox_exactly_where_a_host_may(source: State, target: State) -> None:
-    planned = _plan(_row(source), _machine(target))
-    assert bool(planned.apply) == (Move(source, target, Owner.HOST) in MOVES)
+    for cause in Cause:
+        planned = _plan(_row(source), _machine(target, cause=cause))
+        assert bool(planned.apply) == (cause in MOVES.get(Move(source, target, Owner.HOST), ()))
 
 
 @pytest.mark.parametrize(("source", "target"), [(m.source, m.target) for m in MOVES if m.target is not State.DELETED])
@@ -90,11 +91,11 @@ def test_what_cannot_be_read_is_not_missing() -> None:
 
 @pytest.mark.parametrize("state", sorted(TRANSITIONAL))
 def test_a_command_that_the_host_never_heard_of_is_sent_again(state: State) -> None:
-    assert _plan(_row(state)).resend == (ID,)
-    assert _plan(_row(state), _machine(State.RUNNING, generation=1)).resend == (ID,)
-    young = _row(state, updated_at=NOW - RESEND_AFTER + timedelta(seconds=1))
+    assert _plan(_row(state, goal=Goal.PAUSED)).resend == (ID,)
+    assert _plan(_row(state, goal=Goal.PAUSED), _machine(State.RUNNING, generation=1)).resend == (ID,)
+    young = _row(state, goal=Goal.PAUSED, updated_at=NOW - RESEND_AFTER + timedelta(seconds=1))
     assert not _plan(young).resend
-    assert not _plan(_row(state), under_way=frozenset({ID})).resend
+    assert not _plan(_row(state, goal=Goal.PAUSED), under_way=frozenset({ID})).resend
 
 
 def test_a_command_that_the_host_is_at_is_left_alone_until_its_deadline() -> None:
@@ -102,6 +103,12 @@ def test_a_command_that_the_host_is_at_is_left_alone_until_its_deadline() -> Non
     assert not _plan(row, _machine(State.PAUSING)).resend
     late = row._replace(state_deadline_at=NOW)
     assert _plan(late, _machine(State.PAUSING)).resend == (ID,)
+
+
+def test_a_delete_that_its_host_could_not_finish_is_sent_again_soon() -> None:
+    assert _plan(_row(State.DELETING), _machine(State.DELETING)).resend == (ID,)
+    young = _row(State.DELETING, updated_at=NOW - RESEND_AFTER + timedelta(seconds=1))
+    assert not _plan(young, _machine(State.DELETING)).resend
 
 
 def test_the_same_state_is_only_noted() -> None:
@@ -113,3 +120,18 @@ def test_the_same_state_is_only_noted() -> None:
 def test_deleted_is_believed_whatever_its_sequence() -> None:
     machine = _machine(State.DELETED, sequence=0)
     assert _plan(_row(State.DELETING), machine).apply == (machine,)
+
+
+def test_a_timeout_that_the_host_did_not_hear_of_is_told_again() -> None:
+    idle = _machine(State.PAUSED, generation=1, cause=Cause.IDLE_TIMEOUT)
+    for row, machine in (
+        (_row(State.RUNNING, timeout_sec=60), _machine(State.RUNNING, timeout_sec=60, generation=1)),
+        (_row(State.RUNNING, timeout_sec=60), _machine(State.RUNNING, timeout_sec=30)),
+        (_row(State.RUNNING), idle),
+        (_row(State.PAUSING), idle),
+    ):
+        planned = _plan(row, machine)
+        assert (planned.tell, planned.apply, planned.resend) == ((ID,), (), ())
+        assert not _plan(row._replace(updated_at=NOW), machine).tell
+    assert not _plan(_row(State.PAUSING, goal=Goal.PAUSED), idle).tell
+    assert not _plan(_row(State.PAUSED, timeout_sec=60), _machine(State.PAUSED, timeout_sec=30)).tell

@@ -111,7 +111,7 @@ async def test_a_command_ends_when_its_machine_does(running: Running, served: Se
         return None
 
     task = asyncio.ensure_future(run())
-    await eventually(lambda: any(keeper.users for keeper in served.host._keepers.values()))
+    await eventually(lambda: any(keeper.lifecycle.timer.users for keeper in served.host._keepers.values()))
     served.driver.crash(sandbox.id)
     error = await task
     assert isinstance(error, (Conflict, Unavailable))

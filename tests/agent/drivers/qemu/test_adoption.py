@@ -24,6 +24,7 @@ from tests.agent.drivers.qemu.laboratory import (
     start,
 )
 from tests.agent.running_guest import gone
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.vm
 NOTICED_SECONDS = 5.0
@@ -177,6 +178,44 @@ async def test_a_guest_that_stops_by_itself_is_noticed(driver: QemuDriver, line:
         command.cancel()
     assert death.cause is Cause.CRASHED
     assert "guest" in death.detail
+
+
+HOG = "sysctl -qw vm.panic_on_oom=1; python3 -c 'held = [bytearray(1 << 20) for _ in range(1000)]'"
+
+
+async def test_a_guest_whose_memory_is_full_is_out_of_memory(driver: QemuDriver) -> None:
+    machine = await start(driver, new_spec())
+    async with asyncio.TaskGroup() as tasks:
+        command = tasks.create_task(_ignored(machine, HOG))
+        async with asyncio.timeout(60):
+            death = await machine.died()
+        command.cancel()
+    assert death.cause is Cause.OUT_OF_MEMORY
+    assert "guest" in death.detail
+    assert gone(machine.process.pid)
+
+
+async def test_a_guest_that_stopped_while_no_agent_looked_is_found_dead(
+    driver: QemuDriver, laboratory: Laboratory
+) -> None:
+    spec = new_spec()
+    machine = await start(driver, spec)
+    machine.running.monitor.at_shutdown = lambda: None
+    command = asyncio.ensure_future(_ignored(machine, HOG))
+    await eventually(lambda: machine.running.monitor.shutdown_reason != "", 60)
+    command.cancel()
+    assert not gone(machine.process.pid)
+    await driver.close()
+    other = laboratory.second()
+    await other.open()
+    try:
+        adopted = await other.adopt(spec, machine.incarnation, machine.process)
+        assert adopted is not None
+        async with asyncio.timeout(5):
+            assert (await adopted.died()).cause is Cause.OUT_OF_MEMORY
+        assert gone(machine.process.pid)
+    finally:
+        await other.close()
 
 
 async def _ignored(machine: QemuMachine, line: str) -> None:

@@ -1,0 +1,108 @@
+"""Machines that boot from a sandbox's kept disk: what a stopped sandbox is started with.
+
+Their RAM begins empty instead of as an image's. Everything else is as for clones of the disk's image: machine, kernel,
+initial RAM disk. So they are paused, resumed and adopted like all others; only the base of their RAM differs, which
+their record and the manifest of their pause name.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from agent.drivers.driver import StageMark
+from agent.drivers.qemu import records, saved
+from agent.drivers.qemu.arguments import Boot
+from agent.drivers.qemu.cgroups import Limits
+from agent.drivers.qemu.disks import OVERLAY
+from agent.drivers.qemu.images import Image, ImageStore
+from agent.drivers.qemu.launch import Launcher, Plan
+from agent.drivers.qemu.machine import QemuMachine
+from agent.drivers.qemu.ram import Base
+from agent.drivers.qemu.settings import QemuSettings
+from agent.errors import AgentError, Code
+from agent.machine import Spec
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Booter:
+    """Boots sandboxes."""
+
+    settings: QemuSettings
+    store: ImageStore
+    launcher: Launcher
+
+    async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> QemuMachine:
+        """See `Driver.boot`. A boot that hangs is tried again. Raises: AgentError."""
+        folder = self.settings.machines_dir / str(spec.sandbox_id)
+        image = await asyncio.to_thread(self._make_ready, folder)
+        stage("image")
+        # Only emulated boots hang by chance; one that fails under KVM fails again.
+        attempts = 1 if image.manifest.accelerator == "kvm" else self.settings.boot_attempts
+        for attempt in range(1, attempts + 1):
+            try:
+                return await self._attempt(spec, incarnation, folder, image, stage)
+            except AgentError as error:
+                log.warning(
+                    "boot_failed",
+                    sandbox_id=str(spec.sandbox_id),
+                    attempt=attempt,
+                    reason=error.message,
+                    detail=error.detail,
+                )
+                if attempt == attempts or error.code is Code.NO_CAPACITY:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _make_ready(self, folder: Path) -> Image:
+        """Nothing else uses the disk, and nothing that was saved counts any more. Blocks. Raises: AgentError."""
+        if not (folder / OVERLAY).exists():
+            raise AgentError(Code.START_FAILED, "The sandbox has no disk on this host.")
+        name = records.image_of(folder)
+        image = self.store.get(name)
+        if image is None:
+            raise AgentError(Code.START_FAILED, "The image that the sandbox's disk stands on is not on this host.")
+        records.end_process(folder)
+        records.end_strays(folder)
+        saved.discard_pauses(folder)
+        return image
+
+    async def _attempt(
+        self, spec: Spec, incarnation: UUID, folder: Path, image: Image, stage: StageMark
+    ) -> QemuMachine:
+        known = image.manifest
+        base = (self.settings.data_dir / known.disks[-1]).parent
+        async with contextlib.AsyncExitStack() as undo:
+            running = await self.launcher.launch(
+                Plan(
+                    name=str(incarnation),
+                    image_id=known.content_id,
+                    folder=folder,
+                    guest_arguments=known.arguments,
+                    accelerator=known.accelerator,
+                    disk=image.disk(folder / OVERLAY, self.settings.data_dir),
+                    ram_fd=self.store.empty_ram(),
+                    ram_bytes=known.ram_bytes,
+                    ram_shared=False,
+                    ram_base=Base.EMPTY,
+                    limits=Limits(spec.memory_mb, spec.vcpus),
+                    boot=Boot(base / "kernel", base / "initrd", known.kernel_arguments),
+                )
+            )
+            machine = QemuMachine(folder, image, incarnation, running, Base.EMPTY)
+            undo.push_async_callback(machine.end)
+            stage("spawn")
+            try:
+                await machine.identify(spec, self.settings.boot_timeout_seconds)
+            except AgentError as error:
+                console = await running.monitor.console()
+                detail = f"{error.message}; console: {console[-2000:]!r}; {running.process.words()}"
+                raise AgentError(Code.START_FAILED, "The sandbox did not boot in time.", detail=detail) from error
+            stage("guest")
+            undo.pop_all()
+        return machine

@@ -1,0 +1,148 @@
+"""Commands that move a sandbox from one state to another, for users and for the system itself."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from api.db import commands, sandboxes
+from api.db.commands import Acceptance
+from api.db.errors import KeyUsedError
+from api.domain.operation import OperationKind
+from api.domain.principal import SYSTEM_ACTOR, Principal
+from api.domain.sandbox import (
+    UNREACHABLE,
+    Action,
+    Cause,
+    Goal,
+    Sandbox,
+    State,
+    accepted_in,
+    deadline_of,
+    shown_state,
+)
+from api.errors import Conflict, Internal
+from api.ids import new_id
+from api.services.commands import Commands
+from api.services.idempotency import Repeatable, check_wait, repeatable
+from api.services.outcome import Outcome, Outcomes
+from api.services.places import no_such_sandbox, raise_refusal
+from api.services.resources import Resources
+
+_MOVES = {
+    Action.PAUSE: (OperationKind.PAUSE, State.PAUSING, Goal.PAUSED),
+    Action.RESUME: (OperationKind.RESUME, State.RESUMING, Goal.RUNNING),
+    Action.START: (OperationKind.START, State.STARTING, Goal.RUNNING),
+    Action.DELETE: (OperationKind.DELETE, State.DELETING, Goal.GONE),
+}
+
+
+class Moves:
+    """Each is accepted in one transaction, then carried out in a task of the server."""
+
+    def __init__(self, resources: Resources, commands_: Commands, outcomes: Outcomes) -> None:
+        self._resources = resources
+        self._database = resources.database
+        self._commands = commands_
+        self._outcomes = outcomes
+
+    async def get(self, principal: Principal, sandbox_id: UUID) -> Sandbox:
+        """A sandbox as it is now. Raises: NotFound."""
+        sandbox = await sandboxes.get(self._database, principal.team_id, sandbox_id)
+        if sandbox is None:
+            raise no_such_sandbox()
+        return sandbox
+
+    async def by_user(
+        self, principal: Principal, sandbox_id: UUID, action: Action, key: str | None, wait_seconds: int
+    ) -> Outcome:
+        """Accepts a command, and waits for its outcome. Raises: as `Sandboxes.pause`."""
+        check_wait(wait_seconds)
+        kind, target, goal = _MOVES[action]
+        repetition = repeatable(key, {"kind": kind, "sandbox_id": str(sandbox_id)})
+        acceptance = self.acceptance(principal, kind, target, repetition)
+        try:
+            accepted = await commands.move(
+                self._database,
+                acceptance,
+                sandbox_id,
+                target=target,
+                goal=goal,
+                sources=_sources(action),
+                needs_host=action is not Action.DELETE,
+            )
+        except KeyUsedError:
+            accepted = None
+        if accepted is None:
+            first = await repetition.first_result(self._database, principal)
+            if first is None:
+                first = await self._already_under_way(principal, sandbox_id, action)
+            return await self._outcomes.wait(first, wait_seconds)
+        self._commands.start(accepted, {})
+        self._resources.waker.wake()
+        return await self._outcomes.wait(Outcome(accepted.sandbox, accepted.operation), wait_seconds)
+
+    async def _already_under_way(self, principal: Principal, sandbox_id: UUID, action: Action) -> Outcome:
+        """The delete that was accepted before; for everything else, the error that says why it was not accepted."""
+        sandbox = await sandboxes.get(self._database, principal.team_id, sandbox_id)
+        if sandbox is None:
+            raise no_such_sandbox()
+        operation = sandbox.last_operation
+        if action is Action.DELETE and operation is not None and operation.kind is OperationKind.DELETE:
+            return Outcome(sandbox, operation)
+        raise_refusal(action, sandbox.state, reachable=shown_state(sandbox) != UNREACHABLE)
+        raise Conflict("The sandbox was changing just now; try again.", code="WRONG_STATE")
+
+    async def by_system(
+        self, team_id: UUID, sandbox_id: UUID, action: Action, cause: Cause, wait_seconds: float = 0
+    ) -> Outcome | None:
+        """A command that nobody gave, for a cause that says why; None when it is not possible now.
+
+        Raises: Unavailable.
+        """
+        kind, target, goal = _MOVES[action]
+        now = self._resources.clock.now()
+        acceptance = Acceptance(
+            new_id(), kind, team_id, SYSTEM_ACTOR, now, _deadline(now, target), None, None, cause=cause
+        )
+        accepted = await commands.move(
+            self._database,
+            acceptance,
+            sandbox_id,
+            target=target,
+            goal=goal,
+            sources=_sources(action),
+            needs_host=True,
+        )
+        if accepted is None:
+            return None
+        self._commands.start(accepted, {})
+        self._resources.waker.wake()
+        return await self._outcomes.wait(Outcome(accepted.sandbox, accepted.operation), wait_seconds)
+
+    def acceptance(
+        self, principal: Principal, kind: OperationKind, target: State, repetition: Repeatable
+    ) -> Acceptance:
+        """What a command of a user brings."""
+        now = self._resources.clock.now()
+        return Acceptance(
+            operation_id=new_id(),
+            kind=kind,
+            team_id=principal.team_id,
+            actor=principal.actor,
+            now=now,
+            state_deadline_at=_deadline(now, target),
+            idempotency_key=repetition.key,
+            input_sha256=repetition.input_sha256,
+        )
+
+
+def _sources(action: Action) -> frozenset[State]:
+    states = accepted_in(action)
+    # what is being deleted needs no second command
+    return states - {State.DELETING, State.DELETED} if action is Action.DELETE else states
+
+
+def _deadline(now: datetime, target: State) -> datetime:
+    seconds = deadline_of(target)
+    if seconds is None:
+        raise Internal("A command leads to a state that has no end.", detail=target)
+    return now + timedelta(seconds=seconds)

@@ -1,0 +1,196 @@
+"""Every step of every command, and what can happen there: nothing is lost, doubled or left half done."""
+
+import asyncio
+import contextlib
+import socket
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from agent.faults import POINTS, ArmedFaults, Kind
+from agent.machine import State
+from proto.host.v1 import host_pb2 as pb
+from tests.agent.serving import Client, Clock, Served, cause_of, new_sandbox, serving, state_of, uuid_of
+from tests.agent.test_idle import settled, until
+from tests.agent.test_restart import AgentProcess
+from tests.waiting import DEADLINE_SECONDS, eventually
+
+SETTLED = {"running", "paused", "stopped", "failed", "deleted"}
+NEXT, AFTER = 10, 11
+
+
+def command_of(point: str) -> str:
+    return point.split(".")[1]
+
+
+async def prepare(client: Client, command: str, sandbox_id: str) -> None:
+    """Brings it to where the command makes sense; a start's is stopped by the caller."""
+    if command != "create":
+        await client.create(sandbox_id, timeout_sec=60)
+        await client.write(sandbox_id, "/root/file", b"kept")
+    if command == "resume":
+        await client.pause(sandbox_id, 2)
+
+
+async def give(client: Client, command: str, sandbox_id: str) -> pb.Machine:
+    match command:
+        case "create":
+            return await client.create(sandbox_id, NEXT)
+        case "pause":
+            return await client.pause(sandbox_id, NEXT)
+        case "resume":
+            return await client.resume(sandbox_id, NEXT)
+        case "start":
+            return await client.start(sandbox_id, NEXT)
+        case _:
+            return await client.destroy(sandbox_id, NEXT)
+
+
+@pytest.mark.parametrize("kind", [Kind.RAISE, Kind.CANCEL, Kind.TWICE])
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_step_that_fails_or_comes_twice_leaves_nothing_half_done(
+    tmp_path: Path, point: str, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.record.RECORD_RETRY_SECONDS", 0.01)
+    command, sandbox_id, clock = command_of(point), new_sandbox(), Clock()
+    armed = ArmedFaults({point: kind})
+    async with serving(tmp_path, clock=clock, armed=armed) as agent:
+        await prepare(agent, command, sandbox_id)
+        if command == "start":
+            agent.driver.crash(uuid_of(sandbox_id))
+            await until(agent, sandbox_id, "stopped")
+        if command == "auto_pause":
+            clock.ahead = 61
+            await agent.host.reaper.sweep()
+            await settled(agent)
+        else:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await give(agent, command, sandbox_id)
+        assert not armed._armed, "the fault did not fire"
+        before = (await agent.inventory()).get(sandbox_id)
+        assert_agrees(agent, sandbox_id)
+        if kind is Kind.TWICE:
+            assert before is not None
+            after = {"create": "running", "resume": "running", "start": "running", "destroy": "deleted"}
+            assert state_of(before) == after.get(command, "paused")
+        if command not in {"create", "destroy"} and before is not None:
+            await agent.set_timeout(sandbox_id, 0)
+            await can_be_used(agent, sandbox_id)
+        await agent.destroy(sandbox_id, 100)
+        assert_agrees(agent, sandbox_id)
+        assert not list(agent.driver._folder.iterdir())
+
+
+def assert_agrees(agent: Served, sandbox_id: str) -> None:
+    """The inventory says what is there."""
+    machine = agent.host._parts.inventory.get(uuid_of(sandbox_id))
+    there = agent.driver._state(uuid_of(sandbox_id))
+    if machine is None:
+        assert there is None
+        return
+    keeper = agent.host._keepers.get(uuid_of(sandbox_id))
+    runs = keeper is not None and keeper.lifecycle.live is not None
+    # a delete that failed is sent again: until then the machine may be there
+    assert runs == (machine.state is State.RUNNING) or machine.state is State.DELETING
+    match machine.state:
+        case State.RUNNING:
+            assert there == str(machine.incarnation)
+        case State.PAUSED | State.STOPPED:
+            assert there == machine.state.value
+        case State.DELETING:
+            assert machine.error_code
+        case state:
+            assert state in {State.FAILED, State.DELETED}
+            assert there is None
+
+
+async def can_be_used(client: Client, sandbox_id: str) -> None:
+    """Whatever became of it, it can run again, and has its file."""
+    state = await client.state(sandbox_id)
+    assert state in SETTLED
+    if state == "paused":
+        await client.resume(sandbox_id, AFTER)
+    if state == "stopped":
+        await client.start(sandbox_id, AFTER)
+    assert await client.read(sandbox_id, "/root/file") == b"kept"
+    assert state_of(await client.pause(sandbox_id, AFTER + 1)) == "paused"
+
+
+def expected(point: str) -> set[str]:
+    """The states that a machine may be in when the agent was killed there."""
+    _, command, step = point.split(".")
+    match command:
+        case "create":
+            return {"begin": {"unknown"}, "done": {"running"}}.get(step, {"failed"})
+        case "pause":
+            return {"paused"} if step in {"release", "conclude", "done"} else {"running"}
+        case "auto_pause":
+            # what was rolled back is idle still, and paused again
+            return {"paused"} if step in {"release", "conclude", "done"} else {"running", "pausing", "paused"}
+        case "resume":
+            return {"running"} if step in {"conclude", "done"} else {"paused"}
+        case "start":
+            return {"running"} if step == "done" else {"stopped"}
+        case _:
+            return {"running"} if step == "begin" else {"deleted"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_an_agent_that_is_killed_at_any_step_is_followed_by_one_that_settles_it(tmp_path: Path) -> None:
+    """Each agent is killed at another point; the next one must find what is left of it as it should be."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    agent = AgentProcess(tmp_path / "agent", port)
+    sandboxes = {point: new_sandbox() for point in POINTS}
+    async with agent.running() as (_, client):
+        for point, sandbox_id in sandboxes.items():
+            await prepare(client, command_of(point), sandbox_id)
+            if command_of(point) != "create":
+                await client.set_timeout(sandbox_id, 0)
+    for point, sandbox_id in sandboxes.items():
+        if command_of(point) == "start":
+            (agent.folder / "simulated" / str(uuid_of(sandbox_id)) / "state.json").unlink()
+    killed = ""
+    for point, sandbox_id in sandboxes.items():
+        agent.faults = {point: "kill"}
+        async with agent.running() as (process, client):
+            await assert_settled(client, killed, sandboxes)
+            if killed and command_of(killed) == "auto_pause":
+                await client.set_timeout(sandboxes[killed], 0)  # it must not meet the next one's fault
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                if command_of(point) == "auto_pause":
+                    await client.set_timeout(sandbox_id, 1)
+                else:
+                    await give(client, command_of(point), sandbox_id)
+            await eventually(lambda process=process: process.poll() is not None)
+            assert process.returncode == -9
+        killed = point
+        assert f"point={point}" in agent.log.read_text() or f'"{point}"' in agent.log.read_text()
+    agent.faults = {}
+    async with agent.running() as (process, client):
+        await assert_settled(client, killed, sandboxes)
+        inventory = await client.inventory()
+        for point, sandbox_id in sandboxes.items():
+            if command_of(point) not in {"create", "destroy"}:
+                await client.set_timeout(sandbox_id, 0)
+                await can_be_used(client, sandbox_id)
+            elif sandbox_id in inventory and state_of(inventory[sandbox_id]) == "running":
+                assert command_of(point) == "create" or await client.read(sandbox_id, "/root/file") == b"kept"
+        await asyncio.gather(*(client.destroy(sandbox_id, 100) for sandbox_id in sandboxes.values()))
+    assert not list((agent.folder / "simulated").iterdir())
+    process.wait(DEADLINE_SECONDS)
+
+
+async def assert_settled(client: Client, point: str, sandboxes: dict[str, str]) -> None:
+    """As soon as the agent answers, what its predecessor had begun is finished or rolled back; nothing else changed."""
+    if not point:
+        return
+    inventory = await client.inventory()
+    machine = inventory.get(sandboxes[point])
+    state = "unknown" if machine is None else state_of(machine)
+    assert state in expected(point), (point, state)
+    if machine is not None and state == "paused" and command_of(point) == "auto_pause":
+        assert cause_of(machine) == "idle_timeout"
