@@ -14,23 +14,25 @@ import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-
  * Learn more about it here: https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#reducing-bundle-size
  */
 type Documents = {
-    "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n": typeof types.SandboxRowFragmentDoc,
+    "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n": typeof types.SandboxRowFragmentDoc,
     "\n  subscription SandboxesLive($after: String) {\n    sandboxes(after: $after) {\n      __typename\n      ... on SandboxesReset {\n        cursor\n        truncated\n        sandboxes {\n          ...SandboxRow\n        }\n      }\n      ... on SandboxChanged {\n        cursor\n        sandbox {\n          ...SandboxRow\n        }\n      }\n      ... on SandboxRemoved {\n        cursor\n        id\n      }\n      ... on Heartbeat {\n        cursor\n      }\n    }\n  }\n": typeof types.SandboxesLiveDocument,
     "\n  fragment UserErrorFields on UserError {\n    code\n    message\n    path\n    retryable\n  }\n": typeof types.UserErrorFieldsFragmentDoc,
     "\n  mutation CreateSandbox($input: CreateSandboxInput!) {\n    createSandbox(input: $input) {\n      sandbox {\n        id\n        name\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.CreateSandboxDocument,
     "\n  mutation PauseSandbox($id: ID!) {\n    outcome: pauseSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.PauseSandboxDocument,
     "\n  mutation ResumeSandbox($id: ID!) {\n    outcome: resumeSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.ResumeSandboxDocument,
+    "\n  mutation StartSandbox($id: ID!) {\n    outcome: startSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.StartSandboxDocument,
     "\n  mutation DeleteSandbox($id: ID!) {\n    outcome: deleteSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.DeleteSandboxDocument,
     "\n  mutation RunCommand($sandboxId: ID!, $shell: String!) {\n    exec(input: { sandboxId: $sandboxId, shell: $shell }) {\n      result {\n        exitCode\n        signal\n        timedOut\n        durationMs\n        stdout\n        stderr\n        stdoutTruncated\n        stderrTruncated\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.RunCommandDocument,
     "\n  query Viewer {\n    viewer {\n      teamName\n      keyName\n      isPlatformAdmin\n    }\n  }\n": typeof types.ViewerDocument,
 };
 const documents: Documents = {
-    "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n": types.SandboxRowFragmentDoc,
+    "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n": types.SandboxRowFragmentDoc,
     "\n  subscription SandboxesLive($after: String) {\n    sandboxes(after: $after) {\n      __typename\n      ... on SandboxesReset {\n        cursor\n        truncated\n        sandboxes {\n          ...SandboxRow\n        }\n      }\n      ... on SandboxChanged {\n        cursor\n        sandbox {\n          ...SandboxRow\n        }\n      }\n      ... on SandboxRemoved {\n        cursor\n        id\n      }\n      ... on Heartbeat {\n        cursor\n      }\n    }\n  }\n": types.SandboxesLiveDocument,
     "\n  fragment UserErrorFields on UserError {\n    code\n    message\n    path\n    retryable\n  }\n": types.UserErrorFieldsFragmentDoc,
     "\n  mutation CreateSandbox($input: CreateSandboxInput!) {\n    createSandbox(input: $input) {\n      sandbox {\n        id\n        name\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.CreateSandboxDocument,
     "\n  mutation PauseSandbox($id: ID!) {\n    outcome: pauseSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.PauseSandboxDocument,
     "\n  mutation ResumeSandbox($id: ID!) {\n    outcome: resumeSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.ResumeSandboxDocument,
+    "\n  mutation StartSandbox($id: ID!) {\n    outcome: startSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.StartSandboxDocument,
     "\n  mutation DeleteSandbox($id: ID!) {\n    outcome: deleteSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.DeleteSandboxDocument,
     "\n  mutation RunCommand($sandboxId: ID!, $shell: String!) {\n    exec(input: { sandboxId: $sandboxId, shell: $shell }) {\n      result {\n        exitCode\n        signal\n        timedOut\n        durationMs\n        stdout\n        stderr\n        stdoutTruncated\n        stderrTruncated\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.RunCommandDocument,
     "\n  query Viewer {\n    viewer {\n      teamName\n      keyName\n      isPlatformAdmin\n    }\n  }\n": types.ViewerDocument,
@@ -53,7 +55,7 @@ export function graphql(source: string): unknown;
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
-export function graphql(source: "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n"): (typeof documents)["\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n"];
+export function graphql(source: "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n"): (typeof documents)["\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n"];
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
@@ -74,6 +76,10 @@ export function graphql(source: "\n  mutation PauseSandbox($id: ID!) {\n    outc
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
 export function graphql(source: "\n  mutation ResumeSandbox($id: ID!) {\n    outcome: resumeSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation ResumeSandbox($id: ID!) {\n    outcome: resumeSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation StartSandbox($id: ID!) {\n    outcome: startSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation StartSandbox($id: ID!) {\n    outcome: startSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */

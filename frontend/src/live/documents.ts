@@ -12,6 +12,7 @@ export const SandboxRowFragment = graphql(`
     vcpus
     memoryMb
     diskSizeMb
+    autoPauseAt
     createdAt
     updatedAt
     template {

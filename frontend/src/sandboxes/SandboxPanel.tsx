@@ -4,7 +4,7 @@ import { paths } from '../api/paths';
 import type { SandboxRow } from '../live/sandboxList';
 import { Age } from '../ui/Age';
 import { CopyButton } from '../ui/CopyButton';
-import { mebibytes } from '../ui/format';
+import { absolute, mebibytes } from '../ui/format';
 import { Icon } from '../ui/Icon';
 import { CommandBox } from './CommandBox';
 import { SandboxActions } from './SandboxActions';
@@ -91,6 +91,14 @@ function Facts({ sandbox }: { sandbox: SandboxRow }) {
           <Age since={sandbox.updatedAt} /> ago
         </dd>
       </div>
+      {sandbox.autoPauseAt && (
+        <div>
+          <dt>Pauses when unused</dt>
+          <dd>
+            <time dateTime={sandbox.autoPauseAt}>{absolute(sandbox.autoPauseAt)}</time>
+          </dd>
+        </div>
+      )}
       {sandbox.labels.length > 0 && (
         <div className="facts__wide">
           <dt>Labels</dt>

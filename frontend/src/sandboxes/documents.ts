@@ -43,6 +43,16 @@ export const ResumeSandbox = graphql(`
   }
 `);
 
+export const StartSandbox = graphql(`
+  mutation StartSandbox($id: ID!) {
+    outcome: startSandbox(input: { id: $id }) {
+      userErrors {
+        ...UserErrorFields
+      }
+    }
+  }
+`);
+
 export const DeleteSandbox = graphql(`
   mutation DeleteSandbox($id: ID!) {
     outcome: deleteSandbox(input: { id: $id }) {

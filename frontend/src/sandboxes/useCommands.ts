@@ -6,13 +6,14 @@ import type { SandboxAction } from '../gql/graphql';
 import type { SandboxRow } from '../live/sandboxList';
 import { useNotices } from '../shell/Notices';
 import type { IconName } from '../ui/Icon';
-import { DeleteSandbox, PauseSandbox, ResumeSandbox } from './documents';
+import { DeleteSandbox, PauseSandbox, ResumeSandbox, StartSandbox } from './documents';
 import { titleOf } from './titleOf';
 
 /** The commands that have a button. Whether and why not one can be used is for `allowedActions` to say. */
 export const COMMANDS = {
   PAUSE: { label: 'Pause', icon: 'pause', done: 'paused', document: PauseSandbox },
   RESUME: { label: 'Resume', icon: 'resume', done: 'resumed', document: ResumeSandbox },
+  START: { label: 'Start', icon: 'resume', done: 'started', document: StartSandbox },
   DELETE: { label: 'Delete', icon: 'delete', done: 'deleted', document: DeleteSandbox },
 } as const satisfies Partial<Record<SandboxAction, { label: string; icon: IconName; done: string; document: unknown }>>;
 
