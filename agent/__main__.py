@@ -29,14 +29,24 @@ _log = structlog.get_logger("agent")
 
 EXIT_CANNOT = 1
 EXIT_USAGE = 2
+EXIT_IN_USE = 3
 
 
 class CannotStart(Exception):
     """Why the agent cannot do what it was asked for: a sentence for whoever asked."""
 
+    status = EXIT_CANNOT
+
+
+class DataDirInUse(CannotStart):
+    """Another agent has the data directory. The set-up tells it from failures by the exit status."""
+
+    status = EXIT_IN_USE
+
 
 def main() -> int:
-    """Returns the exit status: 0, 1 if it could not do it (standard error says why), 2 for wrong settings."""
+    """Returns the exit status: 0, 1 if it could not do it (standard error says why), 2 for wrong settings, 3 if another
+    agent uses the data directory."""
     parser = argparse.ArgumentParser(prog="python -m agent", description="The agent of one Nestbox host.")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("serve", help="run this host (the default); SIGTERM leaves its machines running")
@@ -61,7 +71,7 @@ def main() -> int:
                 asyncio.run(_serve(settings))
     except (CannotStart, AgentError) as error:
         print(f"agent: {error}", file=sys.stderr)  # noqa: T201 - for whoever started it
-        return EXIT_CANNOT
+        return error.status if isinstance(error, CannotStart) else EXIT_CANNOT
     except KeyboardInterrupt:
         return EXIT_CANNOT
     return 0
@@ -121,7 +131,7 @@ def _locked(data_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CannotStart(f"Another agent uses the data directory {data_dir}.") from error
+            raise DataDirInUse(f"Another agent uses the data directory {data_dir}.") from error
         yield
 
 

@@ -2,8 +2,11 @@
 
 import argparse
 import asyncio
+import json
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
 import uvicorn
@@ -13,9 +16,10 @@ from starlette.applications import Starlette
 from api.app import build_app
 from api.db.migrate import migrate
 from api.errors import Internal, NestboxError
-from api.ids import DEFAULT_TEAM_ID
+from api.ids import DEFAULT_TEAM_ID, Kind, wire_id
 from api.logs import configure_logs
 from api.schema.schema import build_schema, print_sdl
+from api.services.auth import Auth
 from api.services.services import Services
 from api.settings import Settings
 
@@ -91,11 +95,40 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+@asynccontextmanager
+async def _auth(settings: Settings) -> AsyncIterator[Auth]:
+    async with Services(settings.database_url.get_secret_value(), host_addresses=(), agent_token="") as services:
+        yield services.auth
+
+
 async def create_key(settings: Settings, name: str, *, admin: bool) -> str:
     """A new API key of the default team."""
-    services = Services(settings.database_url.get_secret_value(), host_addresses=(), agent_token="")
-    async with services:
-        return await services.auth.create_key(name, team_id=DEFAULT_TEAM_ID, is_platform_admin=admin)
+    async with _auth(settings) as auth:
+        return await auth.create_key(name, team_id=DEFAULT_TEAM_ID, is_platform_admin=admin)
+
+
+async def list_keys(settings: Settings) -> str:
+    """Every API key as a JSON array of objects: ids, names and times, no secrets."""
+    async with _auth(settings) as auth:
+        found = await auth.list_keys()
+    times = ("created_at", "last_used_at", "expires_at", "revoked_at")
+    shown = [
+        {
+            "id": wire_id(Kind.API_KEY, key.id),
+            "name": key.name,
+            "team": key.team_name,
+            "is_platform_admin": key.is_platform_admin,
+            **{name: at.isoformat() if (at := getattr(key, name)) else None for name in times},
+        }
+        for key in found
+    ]
+    return json.dumps(shown, ensure_ascii=False, indent=1)
+
+
+async def revoke_key(settings: Settings, key: str) -> str:
+    """Ends an API key, as `Auth.revoke_key` takes it; the id of the key."""
+    async with _auth(settings) as auth:
+        return wire_id(Kind.API_KEY, await auth.revoke_key(key))
 
 
 def main() -> None:
@@ -107,6 +140,9 @@ def main() -> None:
     key = commands.add_parser("create-key", help="make an API key and print it; it cannot be seen again")
     key.add_argument("--name", required=True, help="what the key is called")
     key.add_argument("--admin", action="store_true", help="make it the key of a platform admin")
+    commands.add_parser("list-keys", help="print all API keys as JSON: what they are called and when they were used")
+    ended = commands.add_parser("revoke-key", help="end an API key, within seconds, and print its id")
+    ended.add_argument("key", help="its id (key-…), or the key itself")
     commands.add_parser("export-schema", help="print the GraphQL schema")
     arguments = parser.parse_args()
 
@@ -120,6 +156,10 @@ def main() -> None:
             asyncio.run(migrate(settings.database_url.get_secret_value()))
         elif arguments.command == "create-key":
             sys.stdout.write(asyncio.run(create_key(settings, arguments.name, admin=arguments.admin)) + "\n")
+        elif arguments.command == "list-keys":
+            sys.stdout.write(asyncio.run(list_keys(settings)) + "\n")
+        elif arguments.command == "revoke-key":
+            sys.stdout.write(asyncio.run(revoke_key(settings, arguments.key)) + "\n")
         else:
             serve(settings)
     except ValidationError as error:

@@ -19,6 +19,30 @@ class StoredKey:
     secret_sha256: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What may be shown of a key. `last_used_at` is no more exact than `LAST_USED_PERIOD`."""
+
+    id: UUID
+    team_name: str
+    name: str
+    is_platform_admin: bool
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+async def list_all(database: Database) -> list[KeyRecord]:
+    """Every key of every team, those that no longer open anything too, the oldest first."""
+    rows = await database.rows(
+        """SELECT k.id, t.name AS team_name, k.name, k.is_platform_admin, k.created_at, k.last_used_at, k.expires_at,
+            k.revoked_at
+        FROM api_keys k JOIN teams t ON t.id = k.team_id ORDER BY k.created_at, k.id"""
+    )
+    return [KeyRecord(**row) for row in rows]
+
+
 async def find(database: Database, key_id: UUID, now: datetime) -> StoredKey | None:
     """A good key; that it was used is noted now and then."""
     row = await database.row(

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.domain.file import MODE_DEFAULT
 from api.domain.principal import Principal
-from api.errors import Invalid
+from api.errors import Invalid, Unauthenticated
 from api.http.bodies import lingering, stream_body
 from api.http.connected import while_connected
 from api.http.errors import error_response, error_response_for
@@ -61,12 +61,17 @@ class FileEndpoint:
 
     async def _download(self, receive: Receive, send: Send, target: tuple[Principal, UUID, str]) -> None:
         download = await while_connected(receive, self._services.files.open(*target))
-        await while_connected(receive, _send_file(send, download, target[2]))
+        sending = self._services.auth.while_good(target[0], _send_file(send, download, target[2]))
+        try:
+            await while_connected(receive, sending)
+        except Unauthenticated as error:
+            raise _Broken from error
 
     async def _upload(
         self, scope: Scope, receive: Receive, send: Send, target: tuple[Principal, UUID, str], mode: int
     ) -> None:
-        size_bytes = await self._services.files.write(*target, _patient(receive), mode=mode)
+        writing = self._services.files.write(*target, _patient(receive), mode=mode)
+        size_bytes = await self._services.auth.while_good(target[0], writing)
         response = JSONResponse({"path": target[2], "sizeBytes": size_bytes})
         await response(scope, receive, send)
 
@@ -78,7 +83,8 @@ class FileEndpoint:
         written = []
         async for file in form:
             path = f"{directory.rstrip('/')}/{file.filename}"
-            size_bytes = await self._services.files.write(principal, sandbox_id, path, file.content)
+            writing = self._services.files.write(principal, sandbox_id, path, file.content)
+            size_bytes = await self._services.auth.while_good(principal, writing)
             written.append({"path": path, "sizeBytes": size_bytes})
         if not written:
             raise Invalid("The form holds no file; give each part a `filename`.", code="MALFORMED_FORM")

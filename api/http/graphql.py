@@ -104,7 +104,8 @@ class GraphQLOverHTTP:
         request_id: str,
     ) -> dict[str, Any]:
         context = self._gateway.context(principal, request_id, document)
-        work = self._gateway.graphql.execute(document, request, context)
+        execution = self._gateway.graphql.execute(document, request, context)
+        work = self._gateway.services.auth.while_good(principal, execution)
         if is_mutation(operation) and not _ends_with_its_client(document):
             return await work
         return await while_connected(receive, work)

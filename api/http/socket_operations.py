@@ -105,7 +105,8 @@ class Operations:
         if is_subscription(operation):
             found = await graphql.subscribe(document, request, context)
         else:
-            found = await graphql.execute(document, request, context)
+            execution = graphql.execute(document, request, context)
+            found = await self._gateway.services.auth.while_good(principal, execution)
         if not isinstance(found, dict):
             async with aclosing(cast("AsyncGenerator[dict[str, Any], None]", found)) as responses:
                 async for response in responses:

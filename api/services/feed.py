@@ -14,7 +14,7 @@ from api.domain.feed import Changed, FeedEvent, Heartbeat, Removed, RemovedReaso
 from api.domain.principal import Principal
 from api.domain.sandbox import Sandbox, SandboxFilter, State
 from api.errors import NestboxError, Unavailable
-from api.services.auth import Auth
+from api.services.auth import RECHECK_SECONDS, Auth
 from api.services.places import no_such_sandbox
 from api.services.subscriber import Subscriber
 
@@ -26,8 +26,6 @@ WAITING_SECONDS_MAX = 0.25
 RETRY_SECONDS = 0.25
 """After the database did not answer."""
 HEARTBEAT_SECONDS = 15.0
-RECHECK_SECONDS = 2.0
-"""How often each stream asks whether its key is still good."""
 RESET_MAX = 1000
 """Sandboxes in a snapshot, and changes with which a stream is resumed without one."""
 

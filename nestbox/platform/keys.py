@@ -1,7 +1,10 @@
 """API keys, through the API's own command line: only it knows how they are made."""
 
 import asyncio
+import json
 import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from nestbox.errors import Problem
 from nestbox.platform.layout import Layout
@@ -9,6 +12,28 @@ from nestbox.platform.layout import Layout
 COMMAND_DEADLINE_SECONDS = 120
 _KEY = re.compile(r"\bnb_[0-9A-Za-z-]+_[0-9A-Za-z_-]+")
 _SHOWN_LINES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What is known of an API key; times are in UTC. `last_used_at` is exact to a minute."""
+
+    id: str
+    name: str
+    team: str
+    is_platform_admin: bool
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def state(self, now: datetime) -> str:
+        """`revoked`, `expired`, or else what it may do: `admin` or `member`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "expired"
+        return "admin" if self.is_platform_admin else "member"
 
 
 async def migrate(layout: Layout, database_url: str) -> None:
@@ -29,6 +54,39 @@ async def create_key(layout: Layout, database_url: str, name: str, *, admin: boo
     if found is None:
         raise Problem("`python -m api create-key` printed no key.")
     return found[0]
+
+
+async def list_keys(layout: Layout, database_url: str) -> list[Key]:
+    """All API keys, the oldest first, those that no longer open anything too.
+
+    Raises: Problem
+    """
+    rows = json.loads(await run_api_command(layout, database_url, "list-keys"))
+    return [
+        Key(
+            id=row["id"],
+            name=row["name"],
+            team=row["team"],
+            is_platform_admin=row["is_platform_admin"],
+            created_at=datetime.fromisoformat(row["created_at"]).astimezone(UTC),
+            last_used_at=_time(row["last_used_at"]),
+            expires_at=_time(row["expires_at"]),
+            revoked_at=_time(row["revoked_at"]),
+        )
+        for row in rows
+    ]
+
+
+async def revoke_key(layout: Layout, database_url: str, key: str) -> str:
+    """Ends an API key, given by its id or as the key itself; returns its id. It opens nothing within five seconds.
+
+    Raises: Problem
+    """
+    return (await run_api_command(layout, database_url, "revoke-key", "--", key)).strip()
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
 async def run_api_command(layout: Layout, database_url: str, *words: str) -> str:

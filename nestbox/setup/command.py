@@ -14,11 +14,12 @@ _WARNINGS = ("warning", "npm warn")
 
 
 class CommandFailed(Problem):
-    """A program of the set-up ended with an error; `output` is what it said."""
+    """A program of the set-up ended with an error; `returncode` is its exit status, `output` what it said."""
 
     def __init__(self, argv: Sequence[str], returncode: int, output: str, log: Path) -> None:
         tail = "\n".join(f"    {line}" for line in output.splitlines()[-_LAST_LINES:])
         super().__init__(f"`{' '.join(argv[:6])}` ended with status {returncode}:\n{tail}\n  (all of it: {log})")
+        self.returncode = returncode
         self.output = output
 
 

@@ -10,6 +10,8 @@ from nestbox.setup.environment import Environment
 from nestbox.setup.stamp import Stamp, digest
 
 STEP = "image"
+# The exit status of the agent's commands when another agent uses the data directory.
+IN_USE = 3
 
 
 class Image:
@@ -36,7 +38,8 @@ class Image:
         return self.stamp.says("image", self.key())
 
     def make(self, commands: Commands) -> None:
-        """Builds what is missing.
+        """Builds what is missing. While a platform runs on the data directory that is left to its next start, and the
+        next set-up asks again.
 
         Raises: Problem
         """
@@ -52,6 +55,9 @@ class Image:
                 STEP, [str(self.environment.python), "-m", "agent", "build-image"], variables=variables, echo=True
             )
         except CommandFailed as error:
+            if error.returncode == IN_USE:
+                commands.progress.say(STEP, "the running platform keeps its image; its next start prepares the new one")
+                return
             raise Problem(
                 f"The base image could not be built.\n  {error.message}",
                 "It needs the Debian archive that apt is configured for, and some 2 GB of disk; `nestbox doctor` "

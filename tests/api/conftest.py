@@ -56,6 +56,15 @@ class Platform:
         return f"http://127.0.0.1:{self.port}"
 
 
+async def revoke(platform: Platform, key_id: str) -> None:
+    """Ends a key behind the server's back, as another process would."""
+    connection = await asyncpg.connect(platform.database_url)
+    try:
+        await connection.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", key_id.removeprefix("key-"))
+    finally:
+        await connection.close()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -76,6 +76,32 @@ def test_a_key_can_be_made_while_nothing_runs(reachable_folder: Path) -> None:
     assert not (reachable_folder / "postgres/cluster/postmaster.pid").exists()
 
 
+def test_keys_are_listed_and_revoked_while_nothing_runs(reachable_folder: Path) -> None:
+    made = [nestbox(reachable_folder, "key", "create", "--name", name).stdout.strip() for name in ("mine", "lost one")]
+    listed = nestbox(reachable_folder, "key", "list").stdout
+    heading, *rows = listed.splitlines()
+    assert heading.split() == ["ID", "MAY", "CREATED", "LAST", "USED", "NAME"]
+    assert [row.split(maxsplit=5)[1] for row in rows] == ["member", "member"]
+    assert [row.split("never")[1].strip() for row in rows] == ["mine", "lost one"]
+    assert all(key.rsplit("_", 1)[1] not in listed for key in made)
+
+    by_id = nestbox(reachable_folder, "key", "revoke", rows[0].split()[0])
+    assert by_id.stdout == f"Revoked {rows[0].split()[0]}.\n", by_id.stderr
+    by_key = nestbox(reachable_folder, "key", "revoke", made[1])
+    assert by_key.stdout == f"Revoked {rows[1].split()[0]}.\n", by_key.stderr
+    assert [row.split()[1] for row in nestbox(reachable_folder, "key", "list").stdout.splitlines()[1:]] == [
+        "revoked"
+    ] * 2
+
+
+@pytest.mark.parametrize("key", ["nonsense", "sb-01234567-89ab-7cde-8f01-23456789abcd", "-x"])
+def test_what_is_no_key_is_refused_in_a_sentence(reachable_folder: Path, key: str) -> None:
+    done = nestbox(reachable_folder, "key", "revoke", "--", key)
+    assert done.returncode == 1
+    assert "This names no key" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_doctor_works_before_the_set_up(tmp_path: Path) -> None:
     """-S: without what the set-up installs."""
     script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[1:] = ['doctor', '--help']; "

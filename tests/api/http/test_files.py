@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.api.client import Client
+from tests.api.conftest import Platform, revoke
 
 TWENTY_MB = 20 * 1024 * 1024
 
@@ -231,3 +232,17 @@ async def test_a_client_that_goes_away_in_the_middle_leaves_no_part_of_a_file(cl
         ]:
             pass
     assert (await client.http.get(_address(sandbox), params={"path": "/root/kept"})).content == b"as it was"
+
+
+async def test_an_upload_of_a_revoked_key_is_cut_off_within_five_seconds(client: Client, platform: Platform) -> None:
+    sandbox = await client.create()
+    viewer = await client.ask("{ viewer { keyId } }")
+    # by hand, since httpx reads nothing before it has sent everything
+    reader, writer = await asyncio.open_connection("127.0.0.1", platform.port)
+    head = f"PUT {_address(sandbox)}?path=/root/x HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {client.key}\r\n"
+    writer.write(f"{head}content-length: {TWENTY_MB}\r\n\r\nbegun".encode())
+    await writer.drain()
+    await revoke(platform, viewer["keyId"])
+    async with asyncio.timeout(5):
+        assert await reader.readline() == b"HTTP/1.1 401 Unauthorized\r\n"
+    writer.close()

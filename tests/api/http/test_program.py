@@ -1,6 +1,7 @@
 """`python -m api` from start to end."""
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from api.__main__ import UNREAD_MS_MAX
 from api.settings import Settings
 from tests.api.client import Client
 from tests.api.conftest import Agent, NewKey, Platform, free_port, serving
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,6 +44,27 @@ async def test_create_key_prints_a_key_that_opens_the_api(platform: Platform) ->
     async with Client(platform.url, found.stdout.strip()) as client:
         viewer = await client.ask("{ viewer { keyName isPlatformAdmin } }")
     assert viewer == {"keyName": "made by hand", "isPlatformAdmin": True}
+
+
+async def test_a_key_is_listed_and_revoked_by_another_process(platform: Platform) -> None:
+    key = _run("create-key", "--name", "short-lived", DATABASE_URL=platform.database_url).stdout.strip()
+    async with Client(platform.url, key) as client:
+        viewer = await client.ask("{ viewer { keyId } }")
+        listed = _run("list-keys", DATABASE_URL=platform.database_url)
+        (found,) = [row for row in json.loads(listed.stdout) if row["id"] == viewer["keyId"]]
+        assert (found["name"], found["team"], found["is_platform_admin"]) == ("short-lived", "default", False)
+        assert found["last_used_at"] is not None
+        assert (found["expires_at"], found["revoked_at"]) == (None, None)
+
+        revoked = _run("revoke-key", viewer["keyId"], DATABASE_URL=platform.database_url)
+        assert revoked.stdout.strip() == viewer["keyId"], revoked.stderr
+
+        async def refused() -> bool:
+            return (await client.http.post("/graphql", json={"query": "{ viewer { keyId } }"})).status_code == 401
+
+        await eventually(refused, 5)
+    again = _run("revoke-key", viewer["keyId"], DATABASE_URL=platform.database_url)
+    assert (again.returncode, "revoked before" in again.stderr) == (1, True)
 
 
 def test_without_a_database_it_says_so_and_ends() -> None:

@@ -3,11 +3,10 @@
 import asyncio
 from typing import Any
 
-import asyncpg
 import pytest
 
 from tests.api.client import Client, Socket
-from tests.api.conftest import Platform
+from tests.api.conftest import Platform, revoke
 
 LIST = """subscription ($filter: SandboxFilter, $after: String) { sandboxes(filter: $filter, after: $after) {
   __typename
@@ -135,11 +134,7 @@ async def test_a_revoked_key_ends_its_streams_within_five_seconds(client: Client
     async with client.socket() as socket:
         await socket.subscribe(LIST)
         await socket.next()
-        connection = await asyncpg.connect(platform.database_url)
-        try:
-            await connection.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", viewer["keyId"][4:])
-        finally:
-            await connection.close()
+        await revoke(platform, viewer["keyId"])
         async with asyncio.timeout(6):
             message = await socket.receive()
             while message["type"] == "next":

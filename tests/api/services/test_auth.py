@@ -1,12 +1,13 @@
 """API keys."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from api.errors import Invalid, NotFound, Unauthenticated
-from api.ids import DEFAULT_TEAM_ID, new_id
-from api.services.auth import BELIEVED_SECONDS
+from api.ids import DEFAULT_TEAM_ID, Kind, new_id, wire_id
+from api.services.auth import BELIEVED_SECONDS, RECHECK_SECONDS
 from tests.api.running import Running
 
 
@@ -96,3 +97,52 @@ async def test_keys_need_a_name_and_a_team(lonely: Running) -> None:
             await lonely.services.auth.create_key(name, team_id=DEFAULT_TEAM_ID, is_platform_admin=False)
     with pytest.raises(NotFound):
         await lonely.services.auth.create_key("name", team_id=new_id(), is_platform_admin=False)
+
+
+async def test_keys_are_listed_with_their_last_use_and_without_secrets(lonely: Running) -> None:
+    key = await _key(lonely)
+    mine = next(record for record in await lonely.services.auth.list_keys() if record.last_used_at is None)
+    assert (mine.name, mine.team_name, mine.is_platform_admin, mine.revoked_at) == ("a key", "default", False, None)
+    principal = await lonely.services.auth.authenticate(key)
+    assert principal.api_key_id == mine.id
+    used = next(record for record in await lonely.services.auth.list_keys() if record.id == mine.id)
+    assert used.last_used_at is not None
+
+
+async def test_a_key_is_revoked_by_its_id_and_by_itself(lonely: Running) -> None:
+    for part in ("id", "key", "first part of the key"):
+        key = await _key(lonely)
+        principal = await lonely.services.auth.authenticate(key)
+        id_ = wire_id(Kind.API_KEY, principal.api_key_id)
+        name = {"id": id_, "key": key, "first part of the key": key.rsplit("_", 1)[0]}[part]
+        assert await lonely.services.auth.revoke_key(name) == principal.api_key_id
+        with pytest.raises(Unauthenticated):
+            await lonely.services.auth.authenticate(key)
+        with pytest.raises(NotFound):
+            await lonely.services.auth.revoke_key(name)
+    for text in ("", "nb_", "key-1", wire_id(Kind.SANDBOX, new_id())):
+        with pytest.raises(Invalid, match="names no key"):
+            await lonely.services.auth.revoke_key(text)
+
+
+async def test_work_goes_on_as_long_as_the_key_is_good(lonely: Running) -> None:
+    principal = await lonely.services.auth.authenticate(await _key(lonely))
+    assert await lonely.services.auth.while_good(principal, asyncio.sleep(0, "done")) == "done"
+
+
+async def test_work_of_a_revoked_key_is_cancelled_within_five_seconds(lonely: Running) -> None:
+    principal = await lonely.services.auth.authenticate(await _key(lonely))
+    await lonely.database.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", principal.api_key_id)
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    assert BELIEVED_SECONDS + RECHECK_SECONDS < 5
+    async with asyncio.timeout(5):
+        with pytest.raises(Unauthenticated):
+            await lonely.services.auth.while_good(principal, work())
+    assert ended.is_set()
