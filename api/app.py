@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -40,7 +41,7 @@ def build_app(settings: Settings) -> Starlette:
         agent_token=settings.agent_token(),
         faults=armed(settings.api_faults),
     )
-    reconciler = Reconciler(services)
+    reconciler = Reconciler(services, keep_events=timedelta(days=settings.event_retention_days))
     schema = build_schema()
     sdl = print_sdl(schema)
     gateway = Gateway(GraphQL(schema), services, reconciler.status)

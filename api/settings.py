@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins beside our own whose pages may open WebSockets, separated by commas: `https://example.org`."""
     log_level: str = "info"
+    event_retention_days: int = Field(default=30, ge=1, le=3650)
+    """How long lines of the event log are kept."""
     api_faults: dict[str, str] = {}
     """For tests only: where this replica is to fail, as JSON (`api/faults.py`)."""
 

@@ -28,6 +28,7 @@ def upgrade() -> None:
     _create_sandboxes()
     _create_operations()
     _create_events()
+    _create_events_pruned()
     _create_audit_log()
     _insert_rows()
 
@@ -35,6 +36,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in (
         "audit_log",
+        "events_pruned",
         "events",
         "operations",
         "sandboxes",
@@ -318,6 +320,18 @@ def _create_events() -> None:
     )
     op.create_index("events_cursor", "events", ["xid", "id"], unique=False)
     op.create_index("events_sandbox", "events", ["sandbox_id", "id"], unique=False)
+
+
+def _create_events_pruned() -> None:
+    op.create_table(
+        "events_pruned",
+        sa.Column("one", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("xid", Xid8(), server_default=sa.text("'0'"), nullable=False),
+        sa.Column("id", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.CheckConstraint("one", name="events_pruned_one"),
+        sa.PrimaryKeyConstraint("one"),
+    )
+    op.execute("INSERT INTO events_pruned DEFAULT VALUES")
 
 
 def _create_audit_log() -> None:

@@ -3,6 +3,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -109,10 +110,11 @@ async def changed_since(
     database: Database, team_id: UUID, after: Cursor, limit: int
 ) -> tuple[frozenset[UUID], Cursor] | None:
     """Which of a team's sandboxes changed after a cursor, and the cursor after that; None when the log cannot say:
-    the cursor is not of this database, or there are more than `limit`."""
+    the cursor is not of this database, lines after it were pruned, or there are more than `limit`."""
     rows = await database.rows(
-        """SELECT x.horizon, e.sandbox_id
-        FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon) x LEFT JOIN LATERAL (
+        """SELECT x.horizon, e.sandbox_id, p.xid AS pruned_xid, p.id AS pruned_id
+        FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon) x CROSS JOIN events_pruned p
+        LEFT JOIN LATERAL (
             SELECT DISTINCT sandbox_id FROM events
             WHERE (xid, id) > ($2::xid8, $3::bigint) AND team_id = $1 AND sandbox_id IS NOT NULL LIMIT $4
         ) e ON true""",
@@ -123,7 +125,32 @@ async def changed_since(
     )
     sandbox_ids = frozenset(row["sandbox_id"] for row in rows if row["sandbox_id"] is not None)
     head = rows[0]["horizon"]
-    # nothing prunes the log yet, so it reaches back to any cursor that it ever gave out
-    if after.xid > head or len(sandbox_ids) > limit:
+    pruned = Cursor(rows[0]["pruned_xid"], rows[0]["pruned_id"])
+    if after < pruned or after.xid > head or len(sandbox_ids) > limit:
         return None
     return sandbox_ids, Cursor(head, 0)
+
+
+async def prune(database: Database, before: datetime, limit: int = BATCH_MAX) -> int:
+    """Removes the oldest lines that are from before a time, at most `limit` of them; how many it were. What is removed
+    is noted in the same statement, so that no reader takes the rest for all that happened after its cursor."""
+    row = await database.row(
+        """WITH oldest AS (
+            SELECT xid, id, at FROM events WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
+            ORDER BY xid, id LIMIT $2
+        ), kept AS (
+            SELECT xid, id FROM oldest WHERE at >= $1 ORDER BY xid, id LIMIT 1
+        ), chosen AS (
+            -- a beginning of the log, never lines from its midst
+            SELECT o.xid, o.id FROM oldest o WHERE NOT EXISTS (SELECT FROM kept k WHERE (o.xid, o.id) >= (k.xid, k.id))
+        ), removed AS (
+            DELETE FROM events e USING chosen c WHERE e.id = c.id RETURNING e.xid, e.id
+        ), noted AS (
+            UPDATE events_pruned p SET xid = r.xid, id = r.id
+            FROM (SELECT xid, id FROM removed ORDER BY xid DESC, id DESC LIMIT 1) r WHERE (p.xid, p.id) < (r.xid, r.id)
+        )
+        SELECT count(*) AS removed FROM removed""",
+        before,
+        limit,
+    )
+    return 0 if row is None else int(row["removed"])

@@ -288,6 +288,17 @@ class Event(SQLModel, table=True):
     after: dict[str, Any] = _json()
 
 
+class EventsPruned(SQLModel, table=True):
+    """How far the event log was pruned: a single row, the cursor of the last line that is gone."""
+
+    __tablename__ = "events_pruned"
+    __table_args__ = (CheckConstraint("one", name="events_pruned_one"),)
+
+    one: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
+    xid: int = Field(sa_column=Column(Xid8, nullable=False, server_default=text("'0'")))
+    id: int = _bigint()
+
+
 class AuditLog(SQLModel, table=True):
     """Who did what to what. Append-only; `actor` and `resource` are wire ids of several kinds."""
 

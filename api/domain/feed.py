@@ -19,11 +19,13 @@ class RemovedReason(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Reset:
     """The list as it is, in place of everything told before. `truncated`: there are more than a reset carries; the
-    oldest are left out, though later changes of them are told."""
+    oldest are left out, though later changes of them are told. `expired`: a cursor was given that the log does not
+    reach back to."""
 
     sandboxes: tuple[Sandbox, ...]
     cursor: str
     truncated: bool
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Brings rows and hosts together, for as long as the replica lives."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 from api.db.locks import Locks
 from api.domain.status import TaskStatus
 from api.reconciler.host import HostTasks
+from api.reconciler.retention import RetentionTask
 from api.reconciler.unplaced import UnplacedTask
 from api.services.services import Services
 
@@ -13,11 +15,12 @@ from api.services.services import Services
 class Reconciler:
     """Tasks without input: each pass reads everything, decides, and acts once. Safe in any number of replicas."""
 
-    def __init__(self, services: Services) -> None:
-        """`services` need not be open yet."""
+    def __init__(self, services: Services, *, keep_events: timedelta = timedelta(days=30)) -> None:
+        """`services` need not be open yet. `keep_events`: how long lines of the event log are kept."""
         self._services = services
         self._hosts: tuple[HostTasks, ...] = ()
         self._unplaced = UnplacedTask(services)
+        self._retention = RetentionTask(services, keep_events)
 
     async def run(self) -> None:
         """Runs until cancelled, while the services are open. Run it in the task group of the application."""
@@ -31,6 +34,7 @@ class Reconciler:
                 for tasks in self._hosts:
                     group.create_task(tasks.run())
                 group.create_task(self._unplaced.run())
+                group.create_task(self._retention.run(locks))
         finally:
             locks.close()
 
@@ -40,4 +44,5 @@ class Reconciler:
 
     def status(self) -> tuple[TaskStatus, ...]:
         """How each task is, for admins."""
-        return (*(status for tasks in self._hosts for status in tasks.status()), self._unplaced.status())
+        hosts = (status for tasks in self._hosts for status in tasks.status())
+        return (*hosts, self._unplaced.status(), self._retention.status())

@@ -13,6 +13,7 @@ from api.ids import Kind, parse_id, wire_id
 from api.schema.context import OperationInfo
 from api.schema.fields import resolved
 from api.schema.node import Node
+from api.schema.sandboxes import SandboxCause, SandboxGoal, SandboxState
 
 
 @strawberry.enum(description="What stands between a guest and its host.")
@@ -54,6 +55,16 @@ class TaskStatus:
     summary: str = strawberry.field(description="What it did the last time, as a sentence.")
 
 
+@strawberry.type(description="A sandbox that is not as its user wants it, though nothing is under way that changes it.")
+class Drift:
+    sandbox_id: strawberry.ID = strawberry.field(description="The sandbox.")
+    team_id: strawberry.ID = strawberry.field(description="Whose it is.")
+    goal: SandboxGoal = strawberry.field(description="What is wanted of it.")
+    state: SandboxState = strawberry.field(description="What it is.")
+    cause: SandboxCause = strawberry.field(description="Why.")
+    since: datetime = strawberry.field(description="Since when.")
+
+
 @strawberry.type(description="What crosses teams. For platform admins only.")
 class Admin:
     @resolved("All hosts, by name.")
@@ -69,6 +80,20 @@ class Admin:
         found_id = parse_id(Kind.HOST, host_id, path=("id",))
         record = await info.context.services.hosts.get(info.context.principal, found_id)
         return None if record is None else host(record)
+
+    @resolved("Sandboxes that are not as their users want them, the longest lasting first, at most 1000.")
+    async def drift(self, info: OperationInfo) -> list[Drift]:
+        return [
+            Drift(
+                sandbox_id=strawberry.ID(wire_id(Kind.SANDBOX, record.sandbox_id)),
+                team_id=strawberry.ID(wire_id(Kind.TEAM, record.team_id)),
+                goal=SandboxGoal[record.goal.name],
+                state=SandboxState[record.state.name],
+                cause=SandboxCause[record.cause.name],
+                since=record.since,
+            )
+            for record in await info.context.services.hosts.drift(info.context.principal)
+        ]
 
     @resolved("The tasks of the reconciler of the replica that answers.")
     def reconciler(self, info: OperationInfo) -> list[TaskStatus]:

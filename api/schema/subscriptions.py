@@ -31,6 +31,10 @@ class SandboxesReset:
     truncated: bool = strawberry.field(
         description="There are more than fit; the oldest are left out, though their later changes are told."
     )
+    expired: bool = strawberry.field(
+        description="True when `after` is older than the event log, or too much has happened since: what happened in "
+        "between is not told."
+    )
 
 
 @strawberry.type(description="A sandbox as it is now: new to the stream, or different from what it told before.")
@@ -107,7 +111,9 @@ async def _converted(
                 else {}
             )
             nodes = [sandbox(record, last_operation=operations.get(record.id)) for record in records]
-            return SandboxesReset(sandboxes=nodes, cursor=event.cursor, truncated=event.truncated)
+            return SandboxesReset(
+                sandboxes=nodes, cursor=event.cursor, truncated=event.truncated, expired=event.expired
+            )
         case domain.Changed():
             record = event.sandbox
             operation = record.last_operation

@@ -142,19 +142,21 @@ class Feed:
                 # nothing may have happened since, and the client is to know that it hears what does
                 yield Heartbeat(str(subscriber.cursor), self._clock.now())
             else:
-                yield await self._reset(subscriber, principal, criteria)
+                yield await self._reset(subscriber, principal, criteria, expired=since is not None)
             async for event in self._follow(subscriber, principal, criteria):
                 yield event
         finally:
             self._unsubscribe(principal.team_id, subscriber)
 
-    async def _reset(self, subscriber: Subscriber, principal: Principal, criteria: SandboxFilter) -> Reset:
+    async def _reset(
+        self, subscriber: Subscriber, principal: Principal, criteria: SandboxFilter, *, expired: bool
+    ) -> Reset:
         # read after subscribing: what changes from here on is handed to the subscriber as well
         found = await sandboxes.snapshot(self._database, principal.team_id, criteria, RESET_MAX + 1)
         shown = found[:RESET_MAX]
         for sandbox in shown:
             subscriber.show(sandbox)
-        return Reset(shown, str(subscriber.cursor), truncated=len(found) > RESET_MAX)
+        return Reset(shown, str(subscriber.cursor), truncated=len(found) > RESET_MAX, expired=expired)
 
     async def _resume(self, subscriber: Subscriber, principal: Principal, since: Cursor) -> bool:
         changed = await events.changed_since(self._database, principal.team_id, since, RESET_MAX)

@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from api.db import hosts
+from api.db import drift, hosts
 from api.db.database import Database
+from api.domain.drift import AS_WANTED, DRIFT_MAX, LASTING, Drift
 from api.domain.host import Host
 from api.domain.principal import Principal
 from api.errors import Forbidden
@@ -24,6 +25,14 @@ class Hosts:
         """One host. Raises: Forbidden for all but platform admins."""
         require_admin(principal)
         return await hosts.get(self._database, host_id)
+
+    async def drift(self, principal: Principal) -> tuple[Drift, ...]:
+        """Sandboxes of all teams that are not as their users want them, at most `DRIFT_MAX`.
+
+        Raises: Forbidden for all but platform admins.
+        """
+        require_admin(principal)
+        return tuple(await drift.read(self._database, AS_WANTED, LASTING, DRIFT_MAX))
 
 
 def require_admin(principal: Principal) -> None:

@@ -218,8 +218,11 @@ def _move(row: Sandbox, event: Event) -> Found:
     if before is after:
         return
     owner = Owner.HOST if event.kind in _REPORTED else Owner.API
-    if Move(before, after, owner) not in MOVES:
+    causes = MOVES.get(Move(before, after, owner))
+    if causes is None:
         yield Violation(8, row.id, f"event {event.id} ({event.kind}) moved it from {before} to {after}")
+    elif event.cause is not None and event.cause not in causes:
+        yield Violation(8, row.id, f"event {event.id} moved it from {before} to {after} for {event.cause}")
 
 
 def _versions(evidence: Evidence) -> Found:

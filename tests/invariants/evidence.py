@@ -51,6 +51,7 @@ class Event:
     actor: str
     before: dict[str, Any]
     after: dict[str, Any]
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)

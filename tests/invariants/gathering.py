@@ -136,7 +136,15 @@ async def _events(database: asyncpg.Connection) -> tuple[Event, ...]:
     # ids are taken under the lock of the sandbox's row, so they have the order of its changes
     rows = await database.fetch("SELECT * FROM events WHERE sandbox_id IS NOT NULL ORDER BY id")
     return tuple(
-        Event(row["id"], row["sandbox_id"], row["kind"], row["actor"], _json(row["before"]), _json(row["after"]))
+        Event(
+            id=row["id"],
+            sandbox_id=row["sandbox_id"],
+            kind=row["kind"],
+            actor=row["actor"],
+            before=_json(row["before"]),
+            after=_json(row["after"]),
+            cause=None if row["cause"] is None else Cause(row["cause"]),
+        )
         for row in rows
     )
 

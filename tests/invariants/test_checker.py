@@ -120,6 +120,13 @@ def _event(event_id: int, **after: object) -> Callable[[Evidence], Evidence]:
     )
 
 
+def _because(event_id: int, cause: Cause) -> Callable[[Evidence], Evidence]:
+    return lambda evidence: replace(
+        evidence,
+        events=tuple(replace(event, cause=cause) if event.id == event_id else event for event in evidence.events),
+    )
+
+
 def _kept(*kept: Kept) -> Callable[[Evidence], Evidence]:
     return lambda evidence: replace(evidence, kept=(*evidence.kept, *kept))
 
@@ -173,6 +180,7 @@ VIOLATIONS: dict[str, tuple[int, Callable[[Evidence], Evidence]]] = {
     "an acknowledged delete was undone": (7, _row(GONE, state=State.STOPPED)),
     "what is wanted is not what is, and nothing is done": (7, _row(PAUSED, goal=Goal.RUNNING)),
     "a move that nobody may make": (8, _event(11, state=State.PAUSED)),
+    "a move for a cause that it cannot have": (8, _because(11, Cause.CRASHED)),
     "a history that does not end at the row": (8, _event(2, state=State.FAILED)),
     "a sandbox without a history": (8, lambda e: replace(e, events=e.events[2:])),
     "an operation that says too much": (8, _operations(_operation(RUNS, OperationKind.PAUSE, 1))),

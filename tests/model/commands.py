@@ -57,6 +57,7 @@ class Clients:
         calls = {
             OperationKind.PAUSE: sandboxes.pause,
             OperationKind.RESUME: sandboxes.resume,
+            OperationKind.START: sandboxes.start,
             OperationKind.DELETE: sandboxes.delete,
         }
         try:
@@ -70,6 +71,13 @@ class Clients:
             return None
         self._note(platform, outcome)
         return outcome
+
+    async def set_timeout(self, platform: Platform, principal: Principal, sandbox_id: UUID, seconds: int) -> None:
+        """A sandbox that is used is not paused; one of a second soon is."""
+        try:
+            await platform.replica().services.timeouts.set(principal, sandbox_id, seconds)
+        except NestboxError as error:
+            require(isinstance(error, Conflict | Unavailable), error)
 
     async def trespass(self, platform: Platform, kind: OperationKind, principal: Principal, sandbox_id: UUID) -> None:
         """Another team's sandbox looks like none."""

@@ -28,12 +28,13 @@ pytestmark = pytest.mark.timeout(3600)
 
 ACTS = (
     *("create", "create at once", "write", "read", "two at once", "two at once", "trespass", "delete"),
-    *("pause", "pause", "pause", "resume", "resume", "resume", "settle", "machine dies"),
+    *("pause", "pause", "pause", "resume", "resume", "resume", "settle", "machine dies", "machine dies"),
+    *("start", "start", "set timeout"),
     *("agent is killed", "connections are cut", "clock jumps", "wake-ups are lost"),
 )
 """What can happen next, the more often the likelier."""
 
-KINDS = st.sampled_from([OperationKind.PAUSE, OperationKind.RESUME, OperationKind.DELETE])
+KINDS = st.sampled_from([OperationKind.PAUSE, OperationKind.RESUME, OperationKind.START, OperationKind.DELETE])
 KEYS = st.sampled_from([None, "a", "b"])
 NAMES = st.sampled_from(["one", "two"])
 TEAMS = st.integers(0, 1)
@@ -82,13 +83,16 @@ class Model(RuleBasedStateMachine):
                 self._create(draw(TEAMS), draw(KEYS), draw(NAMES), draw(WAITS))
             case "create at once":
                 self._create_at_once(draw(TEAMS), draw(NAMES))
-            case "pause" | "resume" | "delete":
+            case "pause" | "resume" | "start" | "delete":
                 self._command(OperationKind(act), team, sandbox_id, draw(WAITS))
             case "two at once":
                 self._two_at_once(team, sandbox_id, draw(st.tuples(KINDS, KINDS)))
             case "trespass":
                 kind = draw(KINDS)
                 self.shared.do(lambda p: self.clients.trespass(p, kind, p.teams[1 - team], sandbox_id))
+            case "set timeout":
+                seconds = draw(st.sampled_from([0, 1, 3600]))
+                self.shared.do(lambda p: self.clients.set_timeout(p, p.teams[team], sandbox_id, seconds))
             case "write":
                 self._write(team, sandbox_id)
             case "read":

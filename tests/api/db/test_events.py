@@ -1,5 +1,6 @@
 """The event log is read in the order of its cursor, whatever the order of commits."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -64,6 +65,28 @@ async def test_what_changed_since_a_cursor_is_known_or_not(store: Store) -> None
     assert await events.changed_since(store.database, DEFAULT_TEAM_ID, changed[1], 10) == (frozenset(), changed[1])
     assert await events.changed_since(store.database, DEFAULT_TEAM_ID, start, 2) is None
     assert await events.changed_since(store.database, DEFAULT_TEAM_ID, Cursor(start.xid + 10**6, 0), 10) is None
+
+
+async def test_old_lines_are_removed_and_a_reader_from_before_is_told(store: Store) -> None:
+    start = await events.horizon(store.database)
+    sandbox_id = await store.sandbox(State.RUNNING)
+    for days in (40, 39, 31, 1, 35):
+        await store.raw.execute(
+            """INSERT INTO events (at, kind, team_id, sandbox_id, actor)
+            VALUES (now() - make_interval(days => $3), 'test', $1, $2, 'test')""",
+            DEFAULT_TEAM_ID,
+            sandbox_id,
+            days,
+        )
+    before = datetime.now(UTC) - timedelta(days=30)
+    assert await events.prune(store.database, before, limit=2) == 2
+    assert await events.changed_since(store.database, DEFAULT_TEAM_ID, start, 10) is None
+    assert await events.prune(store.database, before) == 1
+    # never from the midst of the log
+    assert await events.prune(store.database, before) == 0
+    assert await store.events(sandbox_id) == 2
+    now = await events.horizon(store.database)
+    assert await events.changed_since(store.database, DEFAULT_TEAM_ID, now, 10) is not None
 
 
 @pytest.mark.parametrize("text", ["", "1", "1.", "a.b", "-1.0", "1.2.3", f"{1 << 64}.0", f"1.{1 << 63}", "1.٣", " 1.2"])

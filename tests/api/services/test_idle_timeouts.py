@@ -11,7 +11,7 @@ from agent.errors import AgentError, Code
 from api.domain.command import ExecCommand
 from api.domain.operation import OperationKind, OperationState
 from api.domain.sandbox import Action, Cause, Goal, State, allowed_actions
-from api.errors import Conflict, Invalid, NotFound, Unavailable
+from api.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from tests.agent.serving import Served
 from tests.api.running import Running, other_team, principal_of
 from tests.api.services.test_exec_and_files import chunks
@@ -184,3 +184,14 @@ async def test_a_start_that_fails_leaves_it_stopped(running: Running, served: Se
     stopped = await running.comes_to(sandbox.id, State.STOPPED)
     assert stopped.cause is Cause.START_FAILED
     assert (await running.services.sandboxes.start(running.principal, sandbox.id)).sandbox.state is State.RUNNING
+
+
+async def test_what_is_not_as_its_user_wants_it_is_shown_to_admins(running: Running, served: Served) -> None:
+    drifting, _ = await running.created(), await running.created()
+    served.driver.crash(drifting.id)
+    await running.comes_to(drifting.id, State.STOPPED)
+    admin = await principal_of(running.services, admin=True)
+    found = await running.services.hosts.drift(admin)
+    assert [(row.sandbox_id, row.goal, row.state) for row in found] == [(drifting.id, Goal.RUNNING, State.STOPPED)]
+    with pytest.raises(Forbidden):
+        await running.services.hosts.drift(running.principal)

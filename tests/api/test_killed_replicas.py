@@ -1,0 +1,128 @@
+"""A replica that fails at any point of a command, as a process of its own: the next one finishes what was accepted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from api.__main__ import create_key
+from api.faults import POINTS
+from api.settings import Settings
+from tests.api.client import Client
+from tests.faults.processes import Agent, Api, ending, fired
+from tests.waiting import eventually
+
+UNFINISHED = """SELECT (SELECT count(*) FROM operations WHERE state = 'running') + (SELECT count(*) FROM sandboxes
+    WHERE state NOT IN ('running', 'paused', 'stopped', 'failed', 'deleted'))"""
+ENDS = {
+    "create": ("running", 1),
+    "pause": ("paused", 2),
+    "resume": ("running", 3),
+    "delete": ("deleted", 2),
+    "set_timeout": ("running", 2),
+}
+TRIED = [point for point in POINTS if point.split(".")[1] in ENDS]
+
+ALWAYS_TRIED = {"api.create.committed", "api.pause.called"}
+
+
+@dataclass
+class Site:
+    agent: Agent
+    api: Api
+    database_url: str
+    key: str
+
+    async def send(self, client: Client, command: str, sandbox_id: str) -> None:
+        """A command whose answer may never come."""
+        name = {"set_timeout": "setSandboxTimeout"}.get(command, f"{command}Sandbox")
+        given: dict[str, Any] = {"id": sandbox_id} | ({"timeoutSec": 600} if command == "set_timeout" else {})
+        with suppress(httpx.TransportError):
+            await client.command(name, "sandbox { ...S }", **given)
+
+
+@pytest_asyncio.fixture
+async def site(database_url: str, tmp_path: Path) -> AsyncIterator[Site]:
+    agent, api = Agent(tmp_path / "agent"), Api(tmp_path / "api")
+    settings = Settings(DATABASE_URL=SecretStr(database_url))
+    with ending(agent, api):
+        await agent.start()
+        yield Site(agent, api, database_url, await create_key(settings, "test", admin=True))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    "point",
+    [point if point in ALWAYS_TRIED else pytest.param(point, marks=pytest.mark.long) for point in TRIED],
+)
+async def test_what_a_killed_replica_had_accepted_is_finished(site: Site, point: str) -> None:
+    command = point.split(".")[1]
+    await site.api.start(site.database_url, (site.agent.address,), {point: "kill"})
+    async with Client(site.api.url, site.key) as client:
+        sandbox_id = ""
+        if command == "create":
+            with suppress(httpx.TransportError):
+                await client.create()
+        else:
+            sandbox_id = (await client.create())["id"]
+            if command == "resume":
+                await client.command("pauseSandbox", "sandbox { ...S }", id=sandbox_id)
+            await site.send(client, command, sandbox_id)
+    await eventually(lambda: not site.api.runs)
+    assert fired(site.api.log, point)
+    await site.api.start(site.database_url, (site.agent.address,))
+    database = await asyncpg.connect(site.database_url)
+    try:
+        async with asyncio.timeout(40):
+            await eventually(lambda: _is_zero(database, UNFINISHED), 40)
+        rows = await database.fetch("SELECT state, generation, timeout_sec FROM sandboxes")
+        assert [(row["state"], row["generation"]) for row in rows] == [ENDS[command]]
+        assert await database.fetchval("SELECT count(*) FROM operations WHERE state <> 'succeeded'") == 0
+    finally:
+        await database.close()
+
+
+async def _is_zero(database: asyncpg.Connection, query: str) -> bool:
+    return bool(await database.fetchval(query) == 0)
+
+
+@pytest.mark.timeout(120)
+async def test_a_replica_that_is_told_to_stop_under_load_ends_in_time(site: Site) -> None:
+    await site.api.start(site.database_url, (site.agent.address,))
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    async def load(client: Client) -> None:
+        with suppress(httpx.TransportError, AssertionError):
+            while not stopping.is_set():
+                sandbox = await client.create()
+                await client.command("pauseSandbox", "sandbox { ...S }", id=sandbox["id"])
+                await client.command("deleteSandbox", "sandbox { ...S }", id=sandbox["id"])
+
+    async with Client(site.api.url, site.key) as client, asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(load(client))
+        database = await asyncpg.connect(site.database_url)
+        await eventually(lambda: _has_begun(database))
+        begun = loop.time()
+        await asyncio.to_thread(site.api.stop)
+        took = loop.time() - begun
+        stopping.set()
+        await database.close()
+    assert took <= 15
+    await site.api.start(site.database_url, (site.agent.address,))
+    database = await asyncpg.connect(site.database_url)
+    await eventually(lambda: _is_zero(database, UNFINISHED), 40)
+    await database.close()
+
+
+async def _has_begun(database: asyncpg.Connection) -> bool:
+    return bool(await database.fetchval("SELECT count(*) FROM sandboxes WHERE state = 'deleted'") > 3)
