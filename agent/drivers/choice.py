@@ -24,6 +24,6 @@ def make_driver(settings: Settings, progress: Progress) -> Driver:
         try:
             return await base_image(settings.cache_dir, settings.data_dir, progress)
         except BuildError as error:
-            raise AgentError(Code.INTERNAL, str(error), detail=getattr(error, "detail", "")) from error
+            raise AgentError(Code.INTERNAL, str(error), detail=error.detail) from error
 
     return QemuDriver(QemuSettings(data_dir=settings.data_dir, cache_dir=settings.cache_dir), image)

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from agent.errors import AgentError, Code
-
 Progress = Callable[[str], None]
 """Called with a sentence now and then."""
 
@@ -21,11 +19,13 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 LAST_LINES = 20  # of what a failed program said, for the log
 
 
-class BuildError(AgentError):
-    """The base image could not be built; `message` says what to do. Nothing half-built is left."""
+class BuildError(Exception):
+    """The base image could not be built; the message says what to do, `detail` is for the log. Nothing half-built is
+    left. Not one of the agent's own errors: those need gRPC, and the set-up builds the image before that is there."""
 
     def __init__(self, message: str, *, detail: str = "") -> None:
-        super().__init__(Code.START_FAILED, message, detail=detail)
+        super().__init__(message)
+        self.detail = detail
 
 
 def missing_tools() -> dict[str, str]:

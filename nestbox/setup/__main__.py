@@ -86,8 +86,9 @@ def _plan(progress: Progress, *, development: bool, packages: bool) -> tuple[Com
         steps.append(Step(frontend.STEP, work, after))
     if not images.is_ready():
         prepare_data_dir(settings.data_dir)
-        after = (debian.STEP, environment.STEP)
-        steps.append(Step(image.STEP, lambda: images.make(commands), after))
+        steps.append(Step(image.STEP, lambda: images.make_base(commands), (debian.STEP,)))
+        after = (image.STEP, environment.STEP)
+        steps.append(Step(image.MEMORY_STEP, lambda: images.make_memory(commands), after))
     if not steps:
         return None
     computer.check_disk(settings.data_dir)

@@ -61,10 +61,11 @@ class Environment:
 
         Raises: Problem
         """
-        # Without compiling: Python does that for what is used when it is used, which is a small part.
-        options = ("--require-hashes", "--no-compile", "--only-binary=:all:", "--progress-bar=off", "-r", lock)
+        # Without compiling: Python does that for what is used when it is used, which is a small part. Without looking
+        # for dependencies: the lock names them all.
+        options = ("--require-hashes", "--no-deps", "--no-compile", "--only-binary=:all:", "--progress-bar=off")
         try:
-            commands.run(step, [str(self.python), *_PIP, "install", *options])
+            commands.run(step, [str(self.python), *_PIP, "install", *options, "-r", lock])
         except CommandFailed as error:
             raise Problem(
                 f"The Python packages of {lock} could not be installed.\n  {error.message}",

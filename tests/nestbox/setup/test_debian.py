@@ -27,7 +27,7 @@ def test_the_set_up_runs_on_the_standard_library_alone() -> None:
     root = Path(__file__).parents[3]
     script = (
         f"import sys; sys.path.insert(0, {str(root)!r}); "
-        "import nestbox.setup.__main__, nestbox.doctor.examine, nestbox.__main__"
+        "import nestbox.setup.__main__, nestbox.doctor.examine, nestbox.__main__, agent.images.__main__"
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

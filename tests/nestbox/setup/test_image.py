@@ -22,7 +22,7 @@ def test_a_running_platform_keeps_its_image_and_the_set_up_goes_on(
     (reachable_folder / "agent").mkdir()
     with (reachable_folder / "agent/lock").open("a") as agent:
         fcntl.flock(agent, fcntl.LOCK_EX)
-        image.make(Commands(PROJECT_ROOT, Progress(), {"PATH": "/usr/bin:/bin"}))
+        image.make_memory(Commands(PROJECT_ROOT, Progress(), {"PATH": "/usr/bin:/bin"}))
     assert "its next start prepares the new one" in capsys.readouterr().out
     assert not image.is_ready(), "the next set-up has to ask again"
     assert not (reachable_folder / "cache").exists()
