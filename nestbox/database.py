@@ -8,9 +8,12 @@ from uuid import UUID
 
 import asyncpg
 
+from nestbox.errors import Problem
 from nestbox.postgres import Postgres
 
 NAME = "nestbox"
+OWN_SERVER_MIN = 18
+OWN_SERVER_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 
 
@@ -32,6 +35,41 @@ def start_embedded(data_dir: Path) -> Postgres:
         server.stop()
         raise
     return server
+
+
+async def check_own(url: str) -> None:
+    """Returns when the user's own database can be used: it answers, lets us in, and is new enough.
+
+    Raises: Problem that says which of these it is, without the URL, which holds a password.
+    """
+    scheme, separator, rest = url.partition("://")
+    try:
+        connection = await asyncpg.connect(scheme.split("+")[0] + separator + rest, timeout=OWN_SERVER_SECONDS)
+    except TimeoutError as error:
+        raise Problem(
+            f"The database of DATABASE_URL does not answer within {OWN_SERVER_SECONDS:.0f} s.",
+            "Check the host and the port in it, and that PostgreSQL runs there.",
+        ) from error
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Problem(
+            f"The database of DATABASE_URL cannot be used: {_reason(error)}.",
+            "It looks like postgresql://user:password@host:5432/database; unset it for the embedded PostgreSQL.",
+        ) from error
+    try:
+        version = connection.get_server_version()
+    finally:
+        await connection.close()
+    if version.major < OWN_SERVER_MIN:
+        raise Problem(
+            f"The database of DATABASE_URL is PostgreSQL {version.major}; Nestbox needs {OWN_SERVER_MIN} or newer.",
+            "Use a newer server, or unset DATABASE_URL for the embedded one.",
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError) or "Multiple exceptions" in str(error):
+        return "nobody listens at its host and port"
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 async def wait_for_sequences(url: str, sequences: Mapping[UUID, int], deadline_seconds: float) -> bool:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from nestbox.data_dir import prepare_data_dir
-from nestbox.database import NAME, postgres_folder, start_embedded
+from nestbox.database import NAME, check_own, postgres_folder, start_embedded
 from nestbox.errors import Problem
 from nestbox.platform.keys import Key, create_key, list_keys, migrate, revoke_key
 from nestbox.platform.layout import Layout
@@ -90,6 +90,7 @@ async def _database(layout: Layout) -> AsyncIterator[str]:
     """
     settings = layout.settings
     if settings.database_url:
+        await check_own(settings.database_url)
         await migrate(layout, settings.database_url)
         yield settings.database_url
         return

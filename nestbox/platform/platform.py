@@ -2,16 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Any
 
 import asyncpg
 import httpx
 
 from nestbox.agent_calls import AgentCalls, PausedMachines, connect, wait_for_host
-from nestbox.database import start_embedded, wait_for_sequences
+from nestbox.database import check_own, start_embedded, wait_for_sequences
 from nestbox.errors import Problem
+from nestbox.logs import bound, keep_bounded
 from nestbox.platform.keys import create_key, migrate
 from nestbox.platform.layout import Layout
 from nestbox.platform.program import Program
@@ -49,6 +51,8 @@ class Platform:
 
         Raises: Problem when a program does not come up. May be cancelled. What was started is left to `stop`.
         """
+        if self._database_url:
+            await check_own(self._database_url)
         self._layout.ensure_token()
         self._agent = Program(
             "agent",
@@ -137,7 +141,12 @@ class Platform:
         agent, api = self._agent, self._api
         if agent is None or api is None:
             raise AssertionError("wait_for_trouble comes after start")
-        await run_until(_wait_for_server(self._postgres), run_until(agent.wait(), api.wait()))
+        bounds: list[Callable[[], object]] = [agent.bound_log, api.bound_log]
+        if self._postgres is not None:
+            bounds.append(partial(bound, self._postgres.log))
+        await run_until(
+            keep_bounded(bounds), run_until(_wait_for_server(self._postgres), run_until(agent.wait(), api.wait()))
+        )
         for program in (agent, api):
             if program.returncode is not None:
                 return end_of(program)

@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-LOG_BYTES_MAX = 16 * 1024 * 1024  # at the start of a program a longer log becomes `<name>.log.1`
+from nestbox.logs import bound
+
 LAST_LINES_BYTES_MAX = 64 * 1024
 
 
@@ -19,8 +20,7 @@ class Program:
     def __init__(self, name: str, argv: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path) -> None:
         self.name = name
         self.log = log
-        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-            log.rename(log.with_name(f"{log.name}.1"))
+        bound(log)
         with log.open("ab") as output:
             self._log_offset = output.tell()
             # In a session of its own, so that Ctrl-C reaches only us and the order of stopping is ours.
@@ -71,6 +71,11 @@ class Program:
             await self.wait()
             return False
         return True
+
+    def bound_log(self) -> None:
+        """Moves the log away if it is too long; the program writes on, into an empty one."""
+        if bound(self.log):
+            self._log_offset = 0
 
     def last_lines(self, count: int = 12) -> list[str]:
         """The end of what it wrote since it was started."""

@@ -16,6 +16,7 @@ from typing import Self
 from urllib.parse import quote
 
 from nestbox.errors import Problem
+from nestbox.logs import bound
 from nestbox.postgres.account import choose_account
 from nestbox.postgres.cluster import ROLE, Cluster, cluster_folder, server_environment
 from nestbox.postgres.software import find_software
@@ -101,6 +102,7 @@ class Postgres:
 
     @classmethod
     def _launch(cls, cluster: Cluster, port: int, *, fsync: bool) -> "Postgres":
+        bound(cluster.log)
         written_before = cluster.log.stat().st_size if cluster.log.exists() else 0
         command = cluster.server_command(port, fsync=fsync)
         if threading.current_thread() is not threading.main_thread():

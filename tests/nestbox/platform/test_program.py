@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nestbox.platform import program as program_module
+from nestbox.logs import LOG_BYTES_MAX
 from nestbox.platform.program import Program
 from tests.waiting import eventually
 
@@ -55,11 +55,29 @@ async def test_stopping_twice_is_harmless(tmp_path: Path) -> None:
 
 async def test_a_log_does_not_grow_for_ever(tmp_path: Path) -> None:
     log = tmp_path / "program.log"
-    log.write_bytes(b"x" * (program_module.LOG_BYTES_MAX + 1))
+    log.write_bytes(b"x" * (LOG_BYTES_MAX + 1))
     program = start(tmp_path, "print('fresh')")
     await program.wait()
     assert log.read_text() == "fresh\n"
-    assert (tmp_path / "program.log.1").stat().st_size == program_module.LOG_BYTES_MAX + 1
+    assert (tmp_path / "program.log.1").stat().st_size == LOG_BYTES_MAX
+
+
+async def test_a_log_is_emptied_under_a_program_that_goes_on_writing(tmp_path: Path) -> None:
+    code = "import sys\nprint('before', flush=True)\nsys.stdin = open(sys.argv[1])\nsys.stdin.read()\nprint('after')"
+    pipe, log = tmp_path / "pipe", tmp_path / "program.log"
+    os.mkfifo(pipe)
+    log.write_bytes(b"old\n")
+    program = Program("program", [sys.executable, "-c", code, str(pipe)], os.environ, log, tmp_path)
+    await eventually(lambda: program.last_lines() == ["before"])
+    with log.open("ab") as noise:
+        noise.write(b"x" * LOG_BYTES_MAX + b"\nlast of the old\n")
+    program.bound_log()
+    assert program.last_lines() == []
+    pipe.write_text("go on")
+    await program.wait()
+    assert program.last_lines() == ["after"]
+    assert log.read_text() == "after\n"
+    assert (tmp_path / "program.log.1").read_bytes().endswith(b"x\nlast of the old\n")
 
 
 PARENT = """
