@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.__main__ import EXIT_IN_USE
 from agent.drivers.simulated import Hang, SimulatedDriver
 from agent.errors import Code
 from proto.host.v1 import host_pb2 as pb
@@ -153,7 +154,7 @@ async def test_two_agents_cannot_have_one_data_directory(agent: AgentProcess) ->
     async with agent.running():
         second = agent.start("127.0.0.1:0")
         await eventually(lambda: second.poll() is not None)
-    assert second.returncode == 1
+    assert second.returncode == EXIT_IN_USE
     assert "Another agent uses the data directory" in agent.log.read_text()
 
 
