@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 from collections import deque
@@ -15,6 +16,8 @@ Progress = Callable[[str], None]
 
 # program → Debian package
 TOOLS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "tar": "tar", "dpkg-deb": "dpkg", "unshare": "util-linux"}
+ORDINARY_USER_TOOLS = {"newuidmap": "uidmap", "newgidmap": "uidmap"}
+SUBORDINATE_IDS = Path("/etc/subuid")
 _NONE: Mapping[str, str] = MappingProxyType({})
 LAST_LINES = 20  # of what a failed program said, for the log
 
@@ -30,7 +33,8 @@ class BuildError(Exception):
 
 def missing_tools() -> dict[str, str]:
     """Programs that building the image needs and that are not here, each with its Debian package."""
-    return {program: package for program, package in TOOLS.items() if shutil.which(program, path=search_path()) is None}
+    tools = TOOLS if os.geteuid() == 0 else TOOLS | ORDINARY_USER_TOOLS
+    return {program: package for program, package in tools.items() if shutil.which(program, path=search_path()) is None}
 
 
 def require_tools() -> None:
@@ -40,6 +44,18 @@ def require_tools() -> None:
         packages = " ".join(sorted(set(missing.values())))
         names = ", ".join(sorted(missing))
         raise BuildError(f"The base image needs {names}. Install with: apt-get install -y {packages}")
+    if os.geteuid() != 0:
+        require_subordinate_ids(pwd.getpwuid(os.geteuid()).pw_name)
+
+
+def require_subordinate_ids(name: str, table: Path = SUBORDINATE_IDS) -> None:
+    """Raises: BuildError when the account `name` has no user ids to lend, which the files of an image belong to."""
+    lines = table.read_text().splitlines() if table.exists() else []
+    if not any(line.startswith((f"{name}:", f"{os.geteuid()}:")) for line in lines):
+        raise BuildError(
+            f"Without root, the base image needs user ids that {name} may lend out, and {table} has none. As root: "
+            f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
+        )
 
 
 def search_path() -> str:

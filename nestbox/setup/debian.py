@@ -17,11 +17,11 @@ RUNTIME = {
     "qemu-utils": "qemu-img: disks",
     "bubblewrap": "the jail around each machine",
     "mmdebstrap": "builds the base image",
-    "busybox-static": "the machine's first program",
-    "cpio": "packs the initial RAM disk",
     "e2fsprogs": "mke2fs: disk images",
     "ca-certificates": "trust for downloads",
 }
+# Root needs no map of user ids to make files of other accounts.
+ORDINARY_USER = {"uidmap": "newuidmap: builds the base image without root"}
 VENV = "python3-venv"
 DEVELOPMENT = {"chromium": "the browser test", "fonts-liberation": "text in its screenshots"}
 
@@ -31,7 +31,7 @@ _APT = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", 
 
 def needed(*, development: bool) -> list[str]:
     """The names of all packages that the set-up wants to be there."""
-    names = [*RUNTIME, *(DEVELOPMENT if development else ())]
+    names = [*RUNTIME, *(() if os.geteuid() == 0 else ORDINARY_USER), *(DEVELOPMENT if development else ())]
     return names if can_make_environments() else [*names, VENV]
 
 

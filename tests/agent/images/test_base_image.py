@@ -138,6 +138,17 @@ async def test_a_missing_tool_is_named_with_its_package(tmp_path: Path, monkeypa
         await base_image(tmp_path / "cache", tmp_path / "data", print)
 
 
+def test_an_account_without_ids_to_lend_is_told_what_to_do(tmp_path: Path) -> None:
+    table = tmp_path / "subuid"
+    with pytest.raises(BuildError, match=r"usermod --add-subuids .* somebody"):
+        tools.require_subordinate_ids("somebody", table)
+    table.write_text("some:100000:65536\n")
+    with pytest.raises(BuildError):
+        tools.require_subordinate_ids("somebody", table)
+    table.write_text("some:100000:65536\nsomebody:165536:65536\n")
+    tools.require_subordinate_ids("somebody", table)
+
+
 async def test_a_full_disk_is_said_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "FREE_BYTES_MIN", 1 << 60)
     with pytest.raises(BuildError, match="free space"):
