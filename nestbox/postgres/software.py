@@ -50,18 +50,27 @@ def find_software(directory: Path, account: Account) -> Software:
     """
     site = _site_folder()
     in_wheel = Software(site / _TREE / "bin")
-    if account.can(in_wheel.postgres, "--version"):
+    if can_run(account, in_wheel):
         return in_wheel
     target = directory / f"software-{importlib.metadata.version(WHEEL)}"
     if not target.exists():
         _copy(site, target)
     copied = Software(target / _TREE / "bin")
-    if not account.can(copied.postgres, "--version"):
+    if not can_run(account, copied):
         raise Problem(
             f"The account {account.name} cannot run {copied.postgres}.{_closed_folder(copied.postgres)}",
             "Choose a data directory that every account can pass through, on a file system that allows programs.",
         )
     return copied
+
+
+def can_run(account: Account, software: Software) -> bool:
+    """Whether the account reaches the installation, libraries included.
+
+    The server itself would not tell: it needs none of the libraries beside it, and setpriv executes it while it still
+    has root's right to pass through closed folders.
+    """
+    return account.can(software.initdb, "--version")
 
 
 def _site_folder() -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from nestbox.errors import Problem
 from nestbox.postgres.account import Account, choose_account
-from nestbox.postgres.software import Software, find_software
+from nestbox.postgres.software import Software, can_run, find_software
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +53,16 @@ def test_a_copy_that_does_not_run_is_explained(reachable_folder: Path) -> None:
     with pytest.raises(Problem, match=f"The folder {folder} is closed"):
         find_software(folder, limited(Path("/nonexistent")))
     shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as somebody else")
+def test_an_environment_below_a_closed_folder_is_out_of_reach(reachable_folder: Path) -> None:
+    """As below /root, which Debian closes to everybody else."""
+    account = choose_account(Path("/nonexistent"))
+    software = find_software(reachable_folder, limited(reachable_folder))
+    assert can_run(account, software)
+    reachable_folder.chmod(0o700)
+    assert not can_run(account, software)
 
 
 def test_the_binaries_of_the_wheel_are_used_when_they_can_be_reached(reachable_folder: Path) -> None:
