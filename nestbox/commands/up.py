@@ -10,14 +10,17 @@ from pathlib import Path
 
 import click
 
-from nestbox.data_dir import prepare_data_dir
+from nestbox.data_dir import check_room, prepare_data_dir
+from nestbox.database import postgres_folder
 from nestbox.errors import Problem
 from nestbox.platform.layout import Layout
+from nestbox.platform.leftovers import end_leftovers
 from nestbox.platform.lock import hold_lock
 from nestbox.platform.platform import Platform
 from nestbox.platform.ports import check_port
 from nestbox.platform.race import run_until
 from nestbox.platform.speaker import Speaker
+from nestbox.postgres.cluster import cluster_folder
 from nestbox.settings import Settings
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -51,11 +54,15 @@ def up(
         driver=driver or settings.driver,
     )
     prepare_data_dir(settings.data_dir)
+    has_database = settings.database_url or cluster_folder(postgres_folder(settings.data_dir)).exists()
+    check_room(settings.data_dir, fresh=not has_database)
+    layout, speaker = Layout(settings, environment), Speaker()
     with hold_lock(settings.data_dir):
+        end_leftovers(layout.token_file, speaker.line)
         check_port(settings.api_host, settings.api_port, "the API", "--api-port")
         agent_host, _, port = settings.agent_address.rpartition(":")
         check_port(agent_host, int(port), "the agent", "--agent-port")
-        raise SystemExit(asyncio.run(_run(Layout(settings, environment), Speaker())))
+        raise SystemExit(asyncio.run(_run(layout, speaker)))
 
 
 async def _run(layout: Layout, speaker: Speaker) -> int:

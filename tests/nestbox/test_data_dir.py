@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from nestbox import data_dir
 from nestbox.data_dir import prepare_data_dir
 from nestbox.errors import Problem
 
@@ -32,3 +33,11 @@ def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(Problem, match=str(file)):
         prepare_data_dir(file / "data")
+
+
+def test_a_full_disk_is_told_before_anything_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_dir.check_room(tmp_path, fresh=True)
+    monkeypatch.setattr(data_dir, "FRESH_MB_NEEDED", 10**9)
+    data_dir.check_room(tmp_path, fresh=False)
+    with pytest.raises(Problem, match="The disk is full"):
+        data_dir.check_room(tmp_path, fresh=True)
