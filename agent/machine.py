@@ -39,9 +39,21 @@ class Cause(StrEnum):
     START_FAILED = "start_failed"
 
 
+class TemplateType(StrEnum):
+    """What a template consists of."""
+
+    BASE = "base"
+    """A disk that boots, known by its name: any shape."""
+    SNAPSHOT = "snapshot"
+    """Memory and disk of a sandbox, known by its id: the shape is fixed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a machine is made from; it never changes, but for the timeout."""
+    """What a machine is made from; it never changes, but for the timeout.
+
+    With `snapshot_id` it is a child of a fork: it begins as what was kept under that id, not as its template.
+    """
 
     sandbox_id: UUID
     template_id: UUID
@@ -50,6 +62,8 @@ class Spec:
     memory_mb: int
     disk_size_mb: int
     environment: dict[str, str] = field(default_factory=dict)
+    template_type: TemplateType = TemplateType.BASE
+    snapshot_id: UUID | None = None
 
 
 class CommandKind(StrEnum):

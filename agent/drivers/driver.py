@@ -26,13 +26,49 @@ class Isolation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TemplateImage:
-    """A memory image that can be cloned at once."""
+    """A memory image that can be cloned at once. `template_id` is None for an image of a base template, which is known by
+    its name; `stored_bytes` are the blocks that it takes on disk."""
 
     template_name: str
     vcpus: int
     memory_mb: int
     disk_size_mb: int
     content_id: str
+    template_id: UUID | None = None
+    stored_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewTemplate:
+    """A template that is to be made of a snapshot."""
+
+    template_id: UUID
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """Clones of one template and shape that have run once and stand still until they are handed over. `handed_over` and
+    `missed` count callers since the driver was opened."""
+
+    template_name: str
+    template_id: UUID | None
+    vcpus: int
+    memory_mb: int
+    ready: int
+    wanted: int
+    handed_over: int
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something in the driver's folders that belongs to nothing it was told of: `path` below its data directory, the
+    blocks that it takes, and a sentence that says what it is."""
+
+    path: str
+    stored_bytes: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +81,7 @@ class DriverFacts:
     qemu_version: str
     images: tuple[TemplateImage, ...] = ()
     shortcomings: tuple[str, ...] = ()
+    pools: tuple[PoolFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +205,9 @@ class LiveMachine(Protocol):
 StageMark = Callable[[str], None]
 """Called with a stage's name at its end; the caller keeps the times."""
 
+ProgressMark = Callable[[int], None]
+"""Called now and then with how far something is, 0 to 100."""
+
 
 class Driver(Protocol):
     """Runs machines on this host."""
@@ -191,8 +231,16 @@ class Driver(Protocol):
         """
 
     async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
-        """Makes a sandbox's disk and a machine on it, with its identity set. Stages: `image`, `disk`, `spawn`,
-        `restore`, `guest`. After a failure or a cancellation there is no machine and no file of it.
+        """Makes a sandbox's disk and a machine on it, with its identity set: from its template, or, if `spec` names a
+        snapshot, as a child of a fork. Stages: `image`, `disk`, `spawn`, `restore`, `guest`; a machine from the warm pool
+        passes through them all the same. After a failure or a cancellation there is no machine and no file of it.
+
+        The disk has `spec.disk_size_mb`, however large the template's is; a larger one is grown while the guest runs, before
+        this returns.
+
+        Raises: AgentError UNKNOWN_TEMPLATE; UNKNOWN_SNAPSHOT; UNSUPPORTED_SHAPE: not the shape of the snapshot or template,
+            or a disk smaller than its own; IMAGE_MISMATCH: made with another QEMU than this host's, or damaged;
+            START_FAILED, DISK_FULL, NO_CAPACITY.
         """
 
     async def pause(self, spec: Spec, machine: LiveMachine, stage: StageMark) -> None:
@@ -232,6 +280,47 @@ class Driver(Protocol):
     async def remove(self, sandbox_id: UUID) -> None:
         """Removes every file of a sandbox that has no machine, and ends what is left of a start that was cut off, if
         it is provably of this sandbox. May be repeated."""
+
+    async def snapshot(self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark) -> None:
+        """Keeps what a sandbox is now, its memory, device state and disk, under a new id. `machine` None: it is paused,
+        and stays so. One that runs stands still meanwhile, for tens of milliseconds, and runs on when this returns: the
+        disk gets a new layer, nothing of it is copied. Stages: `stop`, `save`, `layer`, `continue`, `sync`: what was kept
+        is durable after the last; a paused one passes through `save` and `sync` only.
+
+        Raises: AgentError SNAPSHOT_FAILED or DISK_FULL: nothing was kept, the machine is as it was; MACHINE_GONE: it
+            runs no more; IMAGE_MISMATCH: what was saved of a paused one is damaged.
+        Runs to its end once begun: cancelling the caller waits for it.
+        """
+
+    async def has_snapshot(self, snapshot_id: UUID) -> bool:
+        """Whether a complete snapshot is kept: how a restarted agent learns how far it came."""
+
+    async def drop_snapshot(self, snapshot_id: UUID) -> None:
+        """Forgets a snapshot; disk layers of it stay as long as a sandbox stands on them. May be repeated."""
+
+    async def make_template(self, snapshot_id: UUID, template: NewTemplate, progress: ProgressMark) -> TemplateImage:
+        """Makes an image of a snapshot, beside whatever runs: pages merged, disk flattened without its holes. It stands on
+        nothing else, and is there when complete or not at all. Of one that is there already it says so. May be cancelled
+        and repeated; the snapshot stays.
+
+        Raises: AgentError UNKNOWN_SNAPSHOT, SNAPSHOT_FAILED, DISK_FULL.
+        """
+
+    async def remove_template(self, template_id: UUID) -> None:
+        """Removes an image that was made by `make_template`, with the clones that wait for it in the pool. May be repeated.
+
+        Raises: AgentError TEMPLATE_IN_USE: a sandbox or a snapshot stands on it; nothing was touched.
+        """
+
+    async def stored_bytes(self, sandbox_id: UUID) -> int:
+        """The blocks that the files of a sandbox take on the host's disk: overlay, its own layers, what was saved."""
+
+    async def tend(self) -> None:
+        """Keeps the warm pool filled, in the background, until it is cancelled. To be run beside everything else."""
+
+    async def garbage(self, sandboxes: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
+        """What lies in its folders and belongs to none of these sandboxes and snapshots, to no image and to no pool, and is
+        not being made now. Touches nothing."""
 
     async def leftovers(self) -> frozenset[UUID]:
         """Sandboxes of which files are there, whatever state they are in."""

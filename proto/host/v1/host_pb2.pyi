@@ -141,6 +141,60 @@ ISOLATION_NONE: Isolation.ValueType  # 3
 """No guest at all: the simulated driver."""
 Global___Isolation: _TypeAlias = Isolation  # noqa: Y015
 
+class _TemplateType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TemplateTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TemplateType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEMPLATE_TYPE_UNSPECIFIED: _TemplateType.ValueType  # 0
+    """BASE"""
+    TEMPLATE_TYPE_BASE: _TemplateType.ValueType  # 1
+    """Boots from a disk, named by `template_name`; any shape."""
+    TEMPLATE_TYPE_SNAPSHOT: _TemplateType.ValueType  # 2
+    """A memory image that was made of a sandbox, named by `template_id`; its shape is fixed."""
+
+class TemplateType(_TemplateType, metaclass=_TemplateTypeEnumTypeWrapper): ...
+
+TEMPLATE_TYPE_UNSPECIFIED: TemplateType.ValueType  # 0
+"""BASE"""
+TEMPLATE_TYPE_BASE: TemplateType.ValueType  # 1
+"""Boots from a disk, named by `template_name`; any shape."""
+TEMPLATE_TYPE_SNAPSHOT: TemplateType.ValueType  # 2
+"""A memory image that was made of a sandbox, named by `template_id`; its shape is fixed."""
+Global___TemplateType: _TypeAlias = TemplateType  # noqa: Y015
+
+class _TemplateState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TemplateStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TemplateState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEMPLATE_STATE_UNSPECIFIED: _TemplateState.ValueType  # 0
+    TEMPLATE_STATE_BUILDING: _TemplateState.ValueType  # 1
+    """Its pages are merged and its disk is flattened."""
+    TEMPLATE_STATE_READY: _TemplateState.ValueType  # 2
+    """Complete: machines can be made from it."""
+    TEMPLATE_STATE_FAILED: _TemplateState.ValueType  # 3
+    """Nothing is left of it; `error_code` and `detail` say why."""
+    TEMPLATE_STATE_DELETING: _TemplateState.ValueType  # 4
+    TEMPLATE_STATE_DELETED: _TemplateState.ValueType  # 5
+    """Nothing is left but the ledger's memory of it."""
+
+class TemplateState(_TemplateState, metaclass=_TemplateStateEnumTypeWrapper): ...
+
+TEMPLATE_STATE_UNSPECIFIED: TemplateState.ValueType  # 0
+TEMPLATE_STATE_BUILDING: TemplateState.ValueType  # 1
+"""Its pages are merged and its disk is flattened."""
+TEMPLATE_STATE_READY: TemplateState.ValueType  # 2
+"""Complete: machines can be made from it."""
+TEMPLATE_STATE_FAILED: TemplateState.ValueType  # 3
+"""Nothing is left of it; `error_code` and `detail` say why."""
+TEMPLATE_STATE_DELETING: TemplateState.ValueType  # 4
+TEMPLATE_STATE_DELETED: TemplateState.ValueType  # 5
+"""Nothing is left but the ledger's memory of it."""
+Global___TemplateState: _TypeAlias = TemplateState  # noqa: Y015
+
 @_typing.final
 class Stage(_message.Message):
     """One step of a command and how long it took."""
@@ -166,6 +220,76 @@ class Stage(_message.Message):
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 @_typing.final
+class Template(_message.Message):
+    """A template that was made of a sandbox on this host. Base templates are not listed here but as images."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    CLUSTER_ID_FIELD_NUMBER: _builtins.int
+    SANDBOX_ID_FIELD_NUMBER: _builtins.int
+    VCPUS_FIELD_NUMBER: _builtins.int
+    MEMORY_MB_FIELD_NUMBER: _builtins.int
+    DISK_SIZE_MB_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
+    PROGRESS_PERCENT_FIELD_NUMBER: _builtins.int
+    ERROR_CODE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    CHANGED_AT_FIELD_NUMBER: _builtins.int
+    template_id: _builtins.str
+    name: _builtins.str
+    state: Global___TemplateState.ValueType
+    sequence: _builtins.int
+    """As in Machine: the same host-wide sequence."""
+    cluster_id: _builtins.str
+    sandbox_id: _builtins.str
+    """The sandbox that it was made of."""
+    vcpus: _builtins.int
+    memory_mb: _builtins.int
+    disk_size_mb: _builtins.int
+    stored_bytes: _builtins.int
+    """Blocks that its files take on the host's disk, not their sizes."""
+    progress_percent: _builtins.int
+    """How far it is, 0 to 100."""
+    error_code: _builtins.str
+    """nestbox-code of the failure."""
+    detail: _builtins.str
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]: ...
+    @_builtins.property
+    def changed_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        template_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        state: Global___TemplateState.ValueType = ...,
+        sequence: _builtins.int = ...,
+        cluster_id: _builtins.str = ...,
+        sandbox_id: _builtins.str = ...,
+        vcpus: _builtins.int = ...,
+        memory_mb: _builtins.int = ...,
+        disk_size_mb: _builtins.int = ...,
+        stored_bytes: _builtins.int = ...,
+        progress_percent: _builtins.int = ...,
+        error_code: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        stages: _abc.Iterable[Global___Stage] | None = ...,
+        changed_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "cluster_id", b"cluster_id", "detail", b"detail", "disk_size_mb", b"disk_size_mb", "error_code", b"error_code", "memory_mb", b"memory_mb", "name", b"name", "progress_percent", b"progress_percent", "sandbox_id", b"sandbox_id", "sequence", b"sequence", "stages", b"stages", "state", b"state", "stored_bytes", b"stored_bytes", "template_id", b"template_id", "vcpus", b"vcpus"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Template: _TypeAlias = Template  # noqa: Y015
+
+@_typing.final
 class Machine(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -185,6 +309,7 @@ class Machine(_message.Message):
     LAST_ACTIVE_AT_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     AUTO_PAUSE_AT_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
     sandbox_id: _builtins.str
     incarnation: _builtins.str
     """A UUID, new each time the machine starts or resumes; empty before the first start."""
@@ -201,6 +326,10 @@ class Machine(_message.Message):
     memory_mb: _builtins.int
     disk_size_mb: _builtins.int
     timeout_sec: _builtins.int
+    stored_bytes: _builtins.int
+    """Blocks that its files take on the host's disk (overlay, layers of its own, saved memory), not their sizes; looked at
+    now and then, so it may be some seconds old.
+    """
     @_builtins.property
     def changed_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -234,10 +363,11 @@ class Machine(_message.Message):
         last_active_at: _timestamp_pb2.Timestamp | None = ...,
         stages: _abc.Iterable[Global___Stage] | None = ...,
         auto_pause_at: _timestamp_pb2.Timestamp | None = ...,
+        stored_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "changed_at", b"changed_at", "last_active_at", b"last_active_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "cause", b"cause", "changed_at", b"changed_at", "detail", b"detail", "disk_size_mb", b"disk_size_mb", "generation", b"generation", "incarnation", b"incarnation", "last_active_at", b"last_active_at", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "sequence", b"sequence", "stages", b"stages", "state", b"state", "template_id", b"template_id", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "cause", b"cause", "changed_at", b"changed_at", "detail", b"detail", "disk_size_mb", b"disk_size_mb", "generation", b"generation", "incarnation", b"incarnation", "last_active_at", b"last_active_at", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "sequence", b"sequence", "stages", b"stages", "state", b"state", "stored_bytes", b"stored_bytes", "template_id", b"template_id", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -278,6 +408,7 @@ class Host(_message.Message):
     MACHINES_RUNNING_FIELD_NUMBER: _builtins.int
     IMAGES_FIELD_NUMBER: _builtins.int
     SHORTCOMINGS_FIELD_NUMBER: _builtins.int
+    POOLS_FIELD_NUMBER: _builtins.int
     host_id: _builtins.str
     """Stable over restarts of the agent, new when its data directory is."""
     name: _builtins.str
@@ -301,6 +432,8 @@ class Host(_message.Message):
     def shortcomings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What this host cannot give and how to mend it, a sentence each."""
 
+    @_builtins.property
+    def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pool]: ...
     def __init__(
         self,
         *,
@@ -320,14 +453,60 @@ class Host(_message.Message):
         machines_running: _builtins.int = ...,
         images: _abc.Iterable[Global___TemplateImage] | None = ...,
         shortcomings: _abc.Iterable[_builtins.str] | None = ...,
+        pools: _abc.Iterable[Global___Pool] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "agent_incarnation", b"agent_incarnation", "agent_version", b"agent_version", "cpu_count", b"cpu_count", "disk_free_mb", b"disk_free_mb", "disk_total_mb", b"disk_total_mb", "driver", b"driver", "host_id", b"host_id", "images", b"images", "isolation", b"isolation", "machines_running", b"machines_running", "memory_free_mb", b"memory_free_mb", "memory_total_mb", b"memory_total_mb", "name", b"name", "qemu_version", b"qemu_version", "shortcomings", b"shortcomings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "agent_incarnation", b"agent_incarnation", "agent_version", b"agent_version", "cpu_count", b"cpu_count", "disk_free_mb", b"disk_free_mb", "disk_total_mb", b"disk_total_mb", "driver", b"driver", "host_id", b"host_id", "images", b"images", "isolation", b"isolation", "machines_running", b"machines_running", "memory_free_mb", b"memory_free_mb", "memory_total_mb", b"memory_total_mb", "name", b"name", "pools", b"pools", "qemu_version", b"qemu_version", "shortcomings", b"shortcomings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Host: _TypeAlias = Host  # noqa: Y015
+
+@_typing.final
+class Pool(_message.Message):
+    """Clones of one template and shape that have run once and stand still until they are handed over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_NAME_FIELD_NUMBER: _builtins.int
+    TEMPLATE_ID_FIELD_NUMBER: _builtins.int
+    VCPUS_FIELD_NUMBER: _builtins.int
+    MEMORY_MB_FIELD_NUMBER: _builtins.int
+    READY_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
+    HANDED_OVER_FIELD_NUMBER: _builtins.int
+    MISSED_FIELD_NUMBER: _builtins.int
+    template_name: _builtins.str
+    template_id: _builtins.str
+    """Of a snapshot template; empty for a base template."""
+    vcpus: _builtins.int
+    memory_mb: _builtins.int
+    ready: _builtins.int
+    wanted: _builtins.int
+    """How many it is to hold now."""
+    handed_over: _builtins.int
+    """Since the agent started: how many callers got one, and how many found none."""
+    missed: _builtins.int
+    def __init__(
+        self,
+        *,
+        template_name: _builtins.str = ...,
+        template_id: _builtins.str = ...,
+        vcpus: _builtins.int = ...,
+        memory_mb: _builtins.int = ...,
+        ready: _builtins.int = ...,
+        wanted: _builtins.int = ...,
+        handed_over: _builtins.int = ...,
+        missed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handed_over", b"handed_over", "memory_mb", b"memory_mb", "missed", b"missed", "ready", b"ready", "template_id", b"template_id", "template_name", b"template_name", "vcpus", b"vcpus", "wanted", b"wanted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pool: _TypeAlias = Pool  # noqa: Y015
 
 @_typing.final
 class TemplateImage(_message.Message):
@@ -396,6 +575,8 @@ class CreateMachineRequest(_message.Message):
     DISK_SIZE_MB_FIELD_NUMBER: _builtins.int
     TIMEOUT_SEC_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    TEMPLATE_TYPE_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
     sandbox_id: _builtins.str
     generation: _builtins.int
     template_id: _builtins.str
@@ -404,6 +585,12 @@ class CreateMachineRequest(_message.Message):
     memory_mb: _builtins.int
     disk_size_mb: _builtins.int
     timeout_sec: _builtins.int
+    template_type: Global___TemplateType.ValueType
+    """10: the cluster's id."""
+    snapshot_id: _builtins.str
+    """A child of a fork: the id given to ForkMachine. Empty: made from the template. Template, shape and disk must be the
+    parent's (the disk may be larger).
+    """
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     def __init__(
@@ -418,14 +605,173 @@ class CreateMachineRequest(_message.Message):
         disk_size_mb: _builtins.int = ...,
         timeout_sec: _builtins.int = ...,
         environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        template_type: Global___TemplateType.ValueType = ...,
+        snapshot_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk_size_mb", b"disk_size_mb", "environment", b"environment", "generation", b"generation", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "template_id", b"template_id", "template_name", b"template_name", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk_size_mb", b"disk_size_mb", "environment", b"environment", "generation", b"generation", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "snapshot_id", b"snapshot_id", "template_id", b"template_id", "template_name", b"template_name", "template_type", b"template_type", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateMachineRequest: _TypeAlias = CreateMachineRequest  # noqa: Y015
+
+@_typing.final
+class SnapshotMachineRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SANDBOX_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    TEMPLATE_ID_FIELD_NUMBER: _builtins.int
+    TEMPLATE_NAME_FIELD_NUMBER: _builtins.int
+    sandbox_id: _builtins.str
+    generation: _builtins.int
+    template_id: _builtins.str
+    template_name: _builtins.str
+    def __init__(
+        self,
+        *,
+        sandbox_id: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        template_id: _builtins.str = ...,
+        template_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "sandbox_id", b"sandbox_id", "template_id", b"template_id", "template_name", b"template_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotMachineRequest: _TypeAlias = SnapshotMachineRequest  # noqa: Y015
+
+@_typing.final
+class ForkMachineRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SANDBOX_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    CHILDREN_FIELD_NUMBER: _builtins.int
+    sandbox_id: _builtins.str
+    generation: _builtins.int
+    snapshot_id: _builtins.str
+    """A UUID."""
+    @_builtins.property
+    def children(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sandboxes that are going to be created from it; 100 at most."""
+
+    def __init__(
+        self,
+        *,
+        sandbox_id: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        snapshot_id: _builtins.str = ...,
+        children: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["children", b"children", "generation", b"generation", "sandbox_id", b"sandbox_id", "snapshot_id", b"snapshot_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForkMachineRequest: _TypeAlias = ForkMachineRequest  # noqa: Y015
+
+@_typing.final
+class DeleteTemplateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_ID_FIELD_NUMBER: _builtins.int
+    template_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        template_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["template_id", b"template_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteTemplateRequest: _TypeAlias = DeleteTemplateRequest  # noqa: Y015
+
+@_typing.final
+class CollectGarbageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    dry_run: _builtins.bool
+    def __init__(
+        self,
+        *,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectGarbageRequest: _TypeAlias = CollectGarbageRequest  # noqa: Y015
+
+@_typing.final
+class Garbage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    QUARANTINED_AT_FIELD_NUMBER: _builtins.int
+    REMOVED_AFTER_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Below the agent's data directory."""
+    stored_bytes: _builtins.int
+    reason: _builtins.str
+    """A sentence: what it is, as far as can be seen."""
+    @_builtins.property
+    def quarantined_at(self) -> _timestamp_pb2.Timestamp:
+        """Unset: it is where it was found, not yet in quarantine."""
+
+    @_builtins.property
+    def removed_after(self) -> _timestamp_pb2.Timestamp:
+        """Unset: it stays."""
+
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        stored_bytes: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        quarantined_at: _timestamp_pb2.Timestamp | None = ...,
+        removed_after: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quarantined_at", b"quarantined_at", "removed_after", b"removed_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "quarantined_at", b"quarantined_at", "reason", b"reason", "removed_after", b"removed_after", "stored_bytes", b"stored_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Garbage: _TypeAlias = Garbage  # noqa: Y015
+
+@_typing.final
+class CollectGarbageResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GARBAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def garbage(self) -> _containers.RepeatedCompositeFieldContainer[Global___Garbage]: ...
+    def __init__(
+        self,
+        *,
+        garbage: _abc.Iterable[Global___Garbage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["garbage", b"garbage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectGarbageResponse: _TypeAlias = CollectGarbageResponse  # noqa: Y015
 
 @_typing.final
 class PauseMachineRequest(_message.Message):
@@ -595,21 +941,25 @@ class ListMachinesResponse(_message.Message):
     MACHINES_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     AGENT_INCARNATION_FIELD_NUMBER: _builtins.int
+    TEMPLATES_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The host's sequence when the list was taken."""
     agent_incarnation: _builtins.str
     @_builtins.property
     def machines(self) -> _containers.RepeatedCompositeFieldContainer[Global___Machine]: ...
+    @_builtins.property
+    def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Template]: ...
     def __init__(
         self,
         *,
         machines: _abc.Iterable[Global___Machine] | None = ...,
         sequence: _builtins.int = ...,
         agent_incarnation: _builtins.str = ...,
+        templates: _abc.Iterable[Global___Template] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_incarnation", b"agent_incarnation", "machines", b"machines", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_incarnation", b"agent_incarnation", "machines", b"machines", "sequence", b"sequence", "templates", b"templates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -636,23 +986,27 @@ class WatchMachinesResponse(_message.Message):
 
     INVENTORY_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
+    TEMPLATE_CHANGED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def inventory(self) -> Global___ListMachinesResponse:
         """Once, first."""
 
     @_builtins.property
     def changed(self) -> Global___Machine: ...
+    @_builtins.property
+    def template_changed(self) -> Global___Template: ...
     def __init__(
         self,
         *,
         inventory: Global___ListMachinesResponse | None = ...,
         changed: Global___Machine | None = ...,
+        template_changed: Global___Template | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "event", b"event", "inventory", b"inventory"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "event", b"event", "inventory", b"inventory", "template_changed", b"template_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "event", b"event", "inventory", b"inventory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "event", b"event", "inventory", b"inventory", "template_changed", b"template_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["inventory", "changed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["inventory", "changed", "template_changed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

@@ -84,6 +84,26 @@ class HostAgentStub:
                 request_serializer=proto_dot_host_dot_v1_dot_host__pb2.WatchMachinesRequest.SerializeToString,
                 response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.WatchMachinesResponse.FromString,
                 _registered_method=True)
+        self.SnapshotMachine = channel.unary_unary(
+                '/host.v1.HostAgent/SnapshotMachine',
+                request_serializer=proto_dot_host_dot_v1_dot_host__pb2.SnapshotMachineRequest.SerializeToString,
+                response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.Machine.FromString,
+                _registered_method=True)
+        self.ForkMachine = channel.unary_unary(
+                '/host.v1.HostAgent/ForkMachine',
+                request_serializer=proto_dot_host_dot_v1_dot_host__pb2.ForkMachineRequest.SerializeToString,
+                response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.Machine.FromString,
+                _registered_method=True)
+        self.DeleteTemplate = channel.unary_unary(
+                '/host.v1.HostAgent/DeleteTemplate',
+                request_serializer=proto_dot_host_dot_v1_dot_host__pb2.DeleteTemplateRequest.SerializeToString,
+                response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.Template.FromString,
+                _registered_method=True)
+        self.CollectGarbage = channel.unary_unary(
+                '/host.v1.HostAgent/CollectGarbage',
+                request_serializer=proto_dot_host_dot_v1_dot_host__pb2.CollectGarbageRequest.SerializeToString,
+                response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.CollectGarbageResponse.FromString,
+                _registered_method=True)
         self.PauseAll = channel.unary_unary(
                 '/host.v1.HostAgent/PauseAll',
                 request_serializer=proto_dot_host_dot_v1_dot_host__pb2.PauseAllRequest.SerializeToString,
@@ -184,6 +204,41 @@ class HostAgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SnapshotMachine(self, request, context):
+        """Makes a template of a running or paused sandbox. Returns when the machine is again as it was: RUNNING, after it stood
+        still for tens of milliseconds, or PAUSED. The template is made in the background from what was kept in that moment, and
+        reported in the inventory: BUILDING, then READY or FAILED. After a failure of the call there is no template, and the
+        machine is as it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForkMachine(self, request, context):
+        """Keeps memory and disk of a running machine, which stands still once for tens of milliseconds, for children: each of them
+        is then created with CreateMachine and this snapshot's id, on this host. Returns when the machine runs on. What was kept
+        goes when every child has been created, has failed or was deleted, or after FORK_KEPT (agent/snapshots.py).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTemplate(self, request, context):
+        """Removes a template's files. Repeating it is harmless; a template that this host never had is answered with DELETED too.
+        Refused with TEMPLATE_IN_USE, before anything is touched, while a machine of this host stands on it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectGarbage(self, request, context):
+        """Files that no entry of the ledger knows: found, put aside (quarantine), and removed after a grace. With `dry_run` only
+        told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PauseAll(self, request, context):
         """Pauses everything that runs and refuses new machines from then on: the host is being shut down.
         """
@@ -265,6 +320,26 @@ def add_HostAgentServicer_to_server(servicer, server):
                     servicer.WatchMachines,
                     request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.WatchMachinesRequest.FromString,
                     response_serializer=proto_dot_host_dot_v1_dot_host__pb2.WatchMachinesResponse.SerializeToString,
+            ),
+            'SnapshotMachine': grpc.unary_unary_rpc_method_handler(
+                    servicer.SnapshotMachine,
+                    request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.SnapshotMachineRequest.FromString,
+                    response_serializer=proto_dot_host_dot_v1_dot_host__pb2.Machine.SerializeToString,
+            ),
+            'ForkMachine': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkMachine,
+                    request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.ForkMachineRequest.FromString,
+                    response_serializer=proto_dot_host_dot_v1_dot_host__pb2.Machine.SerializeToString,
+            ),
+            'DeleteTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTemplate,
+                    request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.DeleteTemplateRequest.FromString,
+                    response_serializer=proto_dot_host_dot_v1_dot_host__pb2.Template.SerializeToString,
+            ),
+            'CollectGarbage': grpc.unary_unary_rpc_method_handler(
+                    servicer.CollectGarbage,
+                    request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.CollectGarbageRequest.FromString,
+                    response_serializer=proto_dot_host_dot_v1_dot_host__pb2.CollectGarbageResponse.SerializeToString,
             ),
             'PauseAll': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseAll,
@@ -557,6 +632,114 @@ class HostAgent:
             '/host.v1.HostAgent/WatchMachines',
             proto_dot_host_dot_v1_dot_host__pb2.WatchMachinesRequest.SerializeToString,
             proto_dot_host_dot_v1_dot_host__pb2.WatchMachinesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SnapshotMachine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/host.v1.HostAgent/SnapshotMachine',
+            proto_dot_host_dot_v1_dot_host__pb2.SnapshotMachineRequest.SerializeToString,
+            proto_dot_host_dot_v1_dot_host__pb2.Machine.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkMachine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/host.v1.HostAgent/ForkMachine',
+            proto_dot_host_dot_v1_dot_host__pb2.ForkMachineRequest.SerializeToString,
+            proto_dot_host_dot_v1_dot_host__pb2.Machine.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/host.v1.HostAgent/DeleteTemplate',
+            proto_dot_host_dot_v1_dot_host__pb2.DeleteTemplateRequest.SerializeToString,
+            proto_dot_host_dot_v1_dot_host__pb2.Template.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectGarbage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/host.v1.HostAgent/CollectGarbage',
+            proto_dot_host_dot_v1_dot_host__pb2.CollectGarbageRequest.SerializeToString,
+            proto_dot_host_dot_v1_dot_host__pb2.CollectGarbageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -71,6 +71,25 @@ class HostAgentStub:
     """First the whole inventory, then every change as it happens. A reader that is too slow is ended with
     RESOURCE_EXHAUSTED and starts over.
     """
+    SnapshotMachine: _grpc.UnaryUnaryMultiCallable[_host_pb2.SnapshotMachineRequest, _host_pb2.Machine]
+    """Makes a template of a running or paused sandbox. Returns when the machine is again as it was: RUNNING, after it stood
+    still for tens of milliseconds, or PAUSED. The template is made in the background from what was kept in that moment, and
+    reported in the inventory: BUILDING, then READY or FAILED. After a failure of the call there is no template, and the
+    machine is as it was.
+    """
+    ForkMachine: _grpc.UnaryUnaryMultiCallable[_host_pb2.ForkMachineRequest, _host_pb2.Machine]
+    """Keeps memory and disk of a running machine, which stands still once for tens of milliseconds, for children: each of them
+    is then created with CreateMachine and this snapshot's id, on this host. Returns when the machine runs on. What was kept
+    goes when every child has been created, has failed or was deleted, or after FORK_KEPT (agent/snapshots.py).
+    """
+    DeleteTemplate: _grpc.UnaryUnaryMultiCallable[_host_pb2.DeleteTemplateRequest, _host_pb2.Template]
+    """Removes a template's files. Repeating it is harmless; a template that this host never had is answered with DELETED too.
+    Refused with TEMPLATE_IN_USE, before anything is touched, while a machine of this host stands on it.
+    """
+    CollectGarbage: _grpc.UnaryUnaryMultiCallable[_host_pb2.CollectGarbageRequest, _host_pb2.CollectGarbageResponse]
+    """Files that no entry of the ledger knows: found, put aside (quarantine), and removed after a grace. With `dry_run` only
+    told.
+    """
     PauseAll: _grpc.UnaryUnaryMultiCallable[_host_pb2.PauseAllRequest, _host_pb2.PauseAllResponse]
     """Pauses everything that runs and refuses new machines from then on: the host is being shut down."""
     Exec: _grpc.StreamStreamMultiCallable[_host_pb2.ExecRequest, _host_pb2.ExecResponse]
@@ -113,6 +132,25 @@ class HostAgentAsyncStub(HostAgentStub):
     WatchMachines: _aio.UnaryStreamMultiCallable[_host_pb2.WatchMachinesRequest, _host_pb2.WatchMachinesResponse]  # type: ignore[assignment]
     """First the whole inventory, then every change as it happens. A reader that is too slow is ended with
     RESOURCE_EXHAUSTED and starts over.
+    """
+    SnapshotMachine: _aio.UnaryUnaryMultiCallable[_host_pb2.SnapshotMachineRequest, _host_pb2.Machine]  # type: ignore[assignment]
+    """Makes a template of a running or paused sandbox. Returns when the machine is again as it was: RUNNING, after it stood
+    still for tens of milliseconds, or PAUSED. The template is made in the background from what was kept in that moment, and
+    reported in the inventory: BUILDING, then READY or FAILED. After a failure of the call there is no template, and the
+    machine is as it was.
+    """
+    ForkMachine: _aio.UnaryUnaryMultiCallable[_host_pb2.ForkMachineRequest, _host_pb2.Machine]  # type: ignore[assignment]
+    """Keeps memory and disk of a running machine, which stands still once for tens of milliseconds, for children: each of them
+    is then created with CreateMachine and this snapshot's id, on this host. Returns when the machine runs on. What was kept
+    goes when every child has been created, has failed or was deleted, or after FORK_KEPT (agent/snapshots.py).
+    """
+    DeleteTemplate: _aio.UnaryUnaryMultiCallable[_host_pb2.DeleteTemplateRequest, _host_pb2.Template]  # type: ignore[assignment]
+    """Removes a template's files. Repeating it is harmless; a template that this host never had is answered with DELETED too.
+    Refused with TEMPLATE_IN_USE, before anything is touched, while a machine of this host stands on it.
+    """
+    CollectGarbage: _aio.UnaryUnaryMultiCallable[_host_pb2.CollectGarbageRequest, _host_pb2.CollectGarbageResponse]  # type: ignore[assignment]
+    """Files that no entry of the ledger knows: found, put aside (quarantine), and removed after a grace. With `dry_run` only
+    told.
     """
     PauseAll: _aio.UnaryUnaryMultiCallable[_host_pb2.PauseAllRequest, _host_pb2.PauseAllResponse]  # type: ignore[assignment]
     """Pauses everything that runs and refuses new machines from then on: the host is being shut down."""
@@ -213,6 +251,49 @@ class HostAgentServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_host_pb2.WatchMachinesResponse], _abc.AsyncIterator[_host_pb2.WatchMachinesResponse]]:
         """First the whole inventory, then every change as it happens. A reader that is too slow is ended with
         RESOURCE_EXHAUSTED and starts over.
+        """
+
+    @_abc_1.abstractmethod
+    def SnapshotMachine(
+        self,
+        request: _host_pb2.SnapshotMachineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.Machine, _abc.Awaitable[_host_pb2.Machine]]:
+        """Makes a template of a running or paused sandbox. Returns when the machine is again as it was: RUNNING, after it stood
+        still for tens of milliseconds, or PAUSED. The template is made in the background from what was kept in that moment, and
+        reported in the inventory: BUILDING, then READY or FAILED. After a failure of the call there is no template, and the
+        machine is as it was.
+        """
+
+    @_abc_1.abstractmethod
+    def ForkMachine(
+        self,
+        request: _host_pb2.ForkMachineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.Machine, _abc.Awaitable[_host_pb2.Machine]]:
+        """Keeps memory and disk of a running machine, which stands still once for tens of milliseconds, for children: each of them
+        is then created with CreateMachine and this snapshot's id, on this host. Returns when the machine runs on. What was kept
+        goes when every child has been created, has failed or was deleted, or after FORK_KEPT (agent/snapshots.py).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteTemplate(
+        self,
+        request: _host_pb2.DeleteTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.Template, _abc.Awaitable[_host_pb2.Template]]:
+        """Removes a template's files. Repeating it is harmless; a template that this host never had is answered with DELETED too.
+        Refused with TEMPLATE_IN_USE, before anything is touched, while a machine of this host stands on it.
+        """
+
+    @_abc_1.abstractmethod
+    def CollectGarbage(
+        self,
+        request: _host_pb2.CollectGarbageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.CollectGarbageResponse, _abc.Awaitable[_host_pb2.CollectGarbageResponse]]:
+        """Files that no entry of the ledger knows: found, put aside (quarantine), and removed after a grace. With `dry_run` only
+        told.
         """
 
     @_abc_1.abstractmethod
