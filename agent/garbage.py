@@ -51,9 +51,9 @@ class Garbage:
         if not self._has_lost_its_ledger():
             return []
         sentence = (
-            "The ledger was damaged or missing (ledger.db.damaged-… or ledger.db.missing-… in the agent's data directory): "
-            "sandboxes on this host's disk that the ledger does not know are left alone. Delete them by their ids, or "
-            "remove that file when nobody misses anything."
+            "The ledger was damaged or missing (ledger.db.damaged-… or ledger.db.missing-… in the agent's data "
+            "directory): sandboxes on this host's disk that the ledger does not know are left alone. Delete them by "
+            "their ids, or remove that file when nobody misses anything."
         )
         return [sentence]
 

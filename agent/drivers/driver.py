@@ -319,7 +319,7 @@ class Driver(Protocol):
         """Keeps the warm pool filled, in the background, until it is cancelled. To be run beside everything else."""
 
     async def garbage(self, sandboxes: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
-        """What lies in its folders and belongs to none of these sandboxes and snapshots, to no image and no pool, and is
+        """What lies in its folders, belongs to none of these sandboxes and snapshots nor to an image or pool, and is
         not being made now. Touches nothing."""
 
     async def leftovers(self) -> frozenset[UUID]:
