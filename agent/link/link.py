@@ -18,6 +18,8 @@ __all__ = ["GuestLink", "Identity"]
 
 PING_SECONDS = 10.0
 IDENTIFY_SECONDS = 20.0
+RESIZE_SECONDS = 60.0
+"""Most is spent on metadata of the new space."""
 QUIESCE_SECONDS = 0.2
 
 _ACKNOWLEDGED = frozenset({wire.DONE})
@@ -56,6 +58,11 @@ class GuestLink:
     async def identify(self, identity: Identity) -> None:
         """Returns when the guest has applied all of it. May be repeated. Raises: AgentError."""
         await self._acknowledged(wire.IDENTIFY, requests.identity(identity), IDENTIFY_SECONDS)
+
+    async def resize(self, size_bytes: int) -> None:
+        """Returns when the guest's root file system has all of its disk, which is `size_bytes` large by now. May be
+        repeated. Raises: AgentError."""
+        await self._acknowledged(wire.RESIZE, wire.COUNT.pack(size_bytes), RESIZE_SECONDS)
 
     async def ping(self, deadline_seconds: float = PING_SECONDS) -> None:
         """Returns when the guest has answered. Raises: AgentError GUEST_UNRESPONSIVE, MACHINE_GONE."""

@@ -12,17 +12,26 @@ LINK_PORT = "nestbox.agent"
 # Every clone has it; a network backend attached later gives the sandbox an address of its own inside the guest.
 GUEST_MAC = "52:54:00:6e:62:01"
 CONSOLE_BYTES = 65536
+DISK_NODE = "disk"  # what is written to, until a snapshot puts an overlay above it
+IMAGE_NODE = "image"  # the topmost disk of the image
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A qcow2 overlay and what lies under it, topmost first; the last is raw.
+    """A qcow2 overlay and what lies under it, topmost first: `layers` of the sandbox's own, then `backing`, the disks
+    of its image, of which the last is raw.
 
     The chain is spelled out here, so what an overlay's header says about its backing file is never believed.
     """
 
     overlay: Path
     backing: tuple[Path, ...]
+    layers: tuple[Path, ...] = ()
+
+    @property
+    def below(self) -> tuple[Path, ...]:
+        """Everything that is only read."""
+        return (*self.layers, *self.backing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +84,18 @@ def guest_arguments(*, cpu: str, vcpus: int, memory_mb: int) -> list[str]:
 
 def _blockdev(disk: Disk) -> str:
     parts = [
-        "driver=qcow2,node-name=disk,discard=unmap,detect-zeroes=off",
+        f"driver=qcow2,node-name={DISK_NODE},discard=unmap,detect-zeroes=off",
         f"file.driver=file,file.filename={_escaped(disk.overlay)},file.discard=unmap",
         # The guest's flushes reach the file but not the platter: what must survive the host is synced by a pause.
         "cache.direct=off,cache.no-flush=on,file.cache.no-flush=on",
     ]
     prefix = ""
-    for depth, path in enumerate(disk.backing):
+    for depth, path in enumerate(disk.below):
         prefix += "backing."
-        raw = depth == len(disk.backing) - 1
+        raw = depth == len(disk.below) - 1
         parts.append(f"{prefix}driver={'raw' if raw else 'qcow2'},{prefix}read-only=on")
+        if depth == len(disk.layers):
+            parts.append(f"{prefix}node-name={IMAGE_NODE}")
         parts.append(f"{prefix}file.driver=file,{prefix}file.filename={_escaped(path)},{prefix}file.locking=off")
     return ",".join(parts)
 

@@ -19,7 +19,6 @@ from agent.errors import AgentError, Code
 RAM = "ram"
 STATE = "state"
 DISK = "disk.qcow2"
-EMPTY_OVERLAY = "empty.qcow2"
 UNFINISHED = "unfinished-"
 log = structlog.get_logger()
 
@@ -95,7 +94,7 @@ class ImageStore:
 
     def publish(self, unfinished: Path, manifest: ImageManifest) -> Image:
         """Makes it durable and visible. Blocks. Raises: OSError."""
-        for name in (STATE, DISK, EMPTY_OVERLAY):
+        for name in (STATE, DISK):
             with (unfinished / name).open("rb") as file:
                 os.fsync(file.fileno())
         manifests.write(unfinished, manifest)

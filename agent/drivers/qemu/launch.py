@@ -161,7 +161,7 @@ class Launcher:
             arguments.boot_arguments(plan.boot) if plan.boot else arguments.incoming_arguments(),
         )
         view = View(
-            read_only=(*plan.disk.backing, *((plan.boot.kernel, plan.boot.initrd) if plan.boot else ())),
+            read_only=(*plan.disk.below, *((plan.boot.kernel, plan.boot.initrd) if plan.boot else ())),
             writable=(plan.disk.overlay,),
             devices=(KVM,) if plan.accelerator == "kvm" else (),
         )

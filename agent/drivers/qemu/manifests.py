@@ -45,6 +45,9 @@ class ImageManifest:
     disks: tuple[str, ...]  # below the overlay, topmost first, relative to the data directory
     state: FileSum
     ram_bytes: int
+    # of an image that was made of a sandbox
+    template_id: str = ""
+    ram_sha256: str = ""  # as `ram.sum_of` gives it; empty in images that were made before it was kept
     format: int = FORMAT
 
 
@@ -65,7 +68,26 @@ class PauseManifest:
     format: int = FORMAT
 
 
-def write(folder: Path, manifest: ImageManifest | PauseManifest) -> None:
+@dataclass(frozen=True, slots=True)
+class SnapshotManifest:
+    """Of what was kept of a sandbox: its own pages and device state upon one image, and the layers of its disk, topmost
+    first. `ram_base` as in `PauseManifest`."""
+
+    snapshot_id: str
+    sandbox_id: str
+    image_id: str
+    qemu_version: str
+    accelerator: str
+    vcpus: int
+    memory_mb: int
+    disk_size_mb: int
+    layers: tuple[str, ...]
+    files: dict[str, FileSum] = field(default_factory=dict)
+    ram_base: str = "image"
+    format: int = FORMAT
+
+
+def write(folder: Path, manifest: ImageManifest | PauseManifest | SnapshotManifest) -> None:
     """Writes and syncs it."""
     values = asdict(manifest)
     content = _text({**values, OWN_SUM: _sum(values)})
@@ -94,6 +116,17 @@ def read_pause(folder: Path) -> PauseManifest:
     try:
         values["files"] = {name: FileSum(**value) for name, value in values["files"].items()}
         return PauseManifest(**values)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ManifestError(f"{folder}: {error!r}") from error
+
+
+def read_snapshot(folder: Path) -> SnapshotManifest:
+    """Raises: ManifestError."""
+    values = _read(folder)
+    try:
+        values["files"] = {name: FileSum(**value) for name, value in values["files"].items()}
+        values["layers"] = tuple(values["layers"])
+        return SnapshotManifest(**values)
     except (AttributeError, KeyError, TypeError) as error:
         raise ManifestError(f"{folder}: {error!r}") from error
 

@@ -91,8 +91,9 @@ class Monitor:
                 future.set_exception(MonitorError(f"QEMU ended before {name}"))
         self._waiting.clear()
 
-    async def send_descriptor(self, fd: int) -> int:
-        """Gives QEMU an open file; returns the number of the set by which it can name it (`/dev/fdset/N`).
+    async def send_descriptor(self, fd: int, number: int | None = None) -> int:
+        """Gives QEMU an open file; returns the number of the set by which it can name it (`/dev/fdset/N`). With
+        `number` it is added to that set: QEMU takes from a set what fits the mode that it wants to open in.
 
         Raises: MonitorError.
         """
@@ -103,7 +104,7 @@ class Monitor:
             socket.send_fds(self._socket, [b" "], [fd])
         except OSError as error:
             raise MonitorError(f"add-fd: {error!r}") from error
-        reply = await self.run("add-fd")
+        reply = await self.run("add-fd", **({} if number is None else {"fdset_id": number}))
         number = reply.get("fdset-id") if isinstance(reply, Mapping) else None
         if not isinstance(number, int):
             raise MonitorError("add-fd: not an answer to it")

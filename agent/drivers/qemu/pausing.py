@@ -5,8 +5,8 @@ import contextlib
 import os
 
 from agent.drivers.driver import StageMark
-from agent.drivers.qemu import disks, ram
-from agent.drivers.qemu.disks import DISK_FULL_ERRNOS, OVERLAY
+from agent.drivers.qemu import disks, ram, saved
+from agent.drivers.qemu.disks import DISK_FULL_ERRNOS
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import FileSum, PauseManifest
 from agent.drivers.qemu.monitor import Monitor, MonitorError
@@ -31,7 +31,7 @@ async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seco
             stage("stop")
             await _write(spec, machine, qemu_version, stage)
     except (MonitorError, OSError, LookupError, EOFError, TimeoutError, asyncio.CancelledError) as error:
-        if not await _goes_on(machine):
+        if not await goes_on(machine):
             raise AgentError(
                 Code.MACHINE_GONE, "The machine ended while it was being saved.", detail=repr(error)
             ) from error
@@ -47,12 +47,12 @@ async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seco
 async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: StageMark) -> None:
     image = machine.image.manifest
     mapped = ram.mapped_ram(machine.process.pid, image.ram_bytes)
-    unfinished = Unfinished(machine.folder, machine.incarnation)
+    unfinished = saved.unfinished_pause(machine.folder, machine.incarnation)
     try:
         # Three things at once: our pages, QEMU's device state, and the disk's way to the platter.
         async with asyncio.TaskGroup() as tasks:
             memory = tasks.create_task(asyncio.to_thread(unfinished.save_memory, mapped, machine.ram_base))
-            state = tasks.create_task(_save_state(machine.running.monitor, unfinished))
+            state = tasks.create_task(save_state(machine.running.monitor, unfinished))
             tasks.create_task(asyncio.to_thread(_sync_disk, machine))
         stage("save")
         manifest = PauseManifest(
@@ -62,11 +62,12 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
             qemu_version=qemu_version,
             accelerator=image.accelerator,
             dirty_bytes=memory.result().size_bytes,
-            disk_stamp=disks.stamp(machine.folder / OVERLAY),
+            disk_stamp=disks.stamp(machine.running.overlay),
             files={MEMORY: memory.result(), STATE: state.result()},
             ram_base=machine.ram_base,
         )
         await asyncio.to_thread(unfinished.publish, manifest)
+        await asyncio.to_thread(saved.discard_older, machine.folder, machine.incarnation)
         stage("sync")
     except BaseException as error:
         # Also when it was published already, and the folder could not be synced then.
@@ -78,25 +79,31 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
         unfinished.close()
 
 
-async def _save_state(monitor: Monitor, unfinished: Unfinished) -> FileSum:
+async def save_state(monitor: Monitor, unfinished: Unfinished) -> FileSum:
+    """Has QEMU write its device state, and syncs that. Raises: MonitorError, OSError."""
+    await write_state(monitor, unfinished)
+    return await asyncio.to_thread(unfinished.finish_state)
+
+
+async def write_state(monitor: Monitor, unfinished: Unfinished) -> None:
+    """Has QEMU write its device state. Raises: MonitorError."""
     number = await monitor.send_descriptor(unfinished.state_fd)
     try:
         await monitor.run("xen-save-devices-state", filename=f"/dev/fdset/{number}", live=False)
     finally:
         await monitor.forget_descriptor(number)
-    return await asyncio.to_thread(unfinished.finish_state)
 
 
 def _sync_disk(machine: QemuMachine) -> None:
     """QEMU wrote all of it to the file when it stopped."""
-    fd = os.open(machine.folder / OVERLAY, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(machine.running.overlay, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
 
 
-async def _goes_on(machine: QemuMachine) -> bool:
+async def goes_on(machine: QemuMachine) -> bool:
     """After a failure: as if nothing had been asked. Answers whether the machine is still there."""
     try:
         await machine.running.monitor.run("cont")

@@ -1,6 +1,8 @@
 """Guest RAM: files in memory, their stored form, and the pages that one machine changed."""
 
+import ctypes
 import fcntl
+import hashlib
 import mmap
 import os
 from dataclasses import dataclass
@@ -14,6 +16,9 @@ PAGE = 4096
 CHUNK_BYTES = 4 << 20
 _PRESENT_OR_SWAPPED = np.uint64(3 << 62)
 _OF_A_FILE = np.uint64(1 << 61)
+# linux/falloc.h
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+_fallocate = ctypes.CDLL(None, use_errno=True).fallocate
 NAME = "guest-ram"
 EMPTY = Path("/dev/zero")
 
@@ -57,6 +62,72 @@ def store(fd: int, path: Path) -> None:
         os.fsync(out)
     finally:
         os.close(out)
+
+
+def sum_of(path: Path) -> str:
+    """SHA-256 of a stored file's pages that hold anything, with their places: the same whatever its holes. ~0.1 s for
+    150 MB. Raises: OSError."""
+    digest = hashlib.sha256()
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for start, end in _data(fd, os.fstat(fd).st_size):
+            for offset in range(start, end, CHUNK_BYTES):
+                chunk = os.pread(fd, min(CHUNK_BYTES, end - offset), offset)
+                pages = np.frombuffer(chunk, np.uint64).reshape(-1, PAGE // 8)
+                for first, count in runs_of(np.flatnonzero(pages.any(axis=1))).tolist():
+                    digest.update((offset + first * PAGE).to_bytes(8, "little"))
+                    digest.update(chunk[first * PAGE : (first + count) * PAGE])
+    finally:
+        os.close(fd)
+    return digest.hexdigest()
+
+
+def merge(base: Path | None, runs: Runs, content: memoryview, size_bytes: int, path: Path) -> None:
+    """A new, sparse file of that size: a stored RAM (None: zeros) with these pages put in. Of the pages of zeros among
+    them nothing is stored. Reads and writes in chunks, and syncs. Raises: OSError."""
+    out = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(out, size_bytes)
+        if base is not None:
+            _copy_data(base, out)
+        offset = 0
+        for first, count in runs.tolist():
+            _put(out, first * PAGE, content[offset : offset + count * PAGE])
+            offset += count * PAGE
+        os.fsync(out)
+    finally:
+        os.close(out)
+
+
+def _copy_data(source_path: Path, out: int) -> None:
+    source = os.open(source_path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for start, end in _data(source, os.fstat(source).st_size):
+            offset = start
+            while offset < end:
+                copied = os.copy_file_range(source, out, min(CHUNK_BYTES, end - offset), offset, offset)
+                if copied == 0:
+                    raise OSError("the stored RAM ended early")
+                offset += copied
+    finally:
+        os.close(source)
+
+
+def _put(out: int, offset: int, content: memoryview) -> None:
+    """Pages that hold something are written; the others become holes."""
+    for begin in range(0, len(content), CHUNK_BYTES):
+        chunk = content[begin : begin + CHUNK_BYTES]
+        holds = np.frombuffer(chunk, np.uint64).reshape(-1, PAGE // 8).any(axis=1)
+        for first, count in runs_of(np.flatnonzero(holds)).tolist():
+            os.pwrite(out, chunk[first * PAGE : (first + count) * PAGE], offset + begin + first * PAGE)
+        for first, count in runs_of(np.flatnonzero(~holds)).tolist():
+            _punch(out, offset + begin + first * PAGE, count * PAGE)
+
+
+def _punch(fd: int, offset: int, size: int) -> None:
+    """A hole, where the file system can; zeros elsewhere."""
+    if _fallocate(fd, _PUNCH_HOLE | _KEEP_SIZE, ctypes.c_long(offset), ctypes.c_long(size)) != 0:
+        os.pwrite(fd, bytes(size), offset)
 
 
 def load_sealed(path: Path) -> int:

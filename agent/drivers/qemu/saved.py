@@ -5,16 +5,18 @@ the machine's own, so it stands on its image alone, however often the machine wa
 """
 
 import errno
+import mmap
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 import numpy as np
 
-from agent.drivers.qemu import disks, manifests
-from agent.drivers.qemu.manifests import FileSum, ManifestError, PauseManifest
+from agent.drivers.qemu import disks, layers, manifests
+from agent.drivers.qemu.manifests import FileSum, ManifestError, PauseManifest, SnapshotManifest
 from agent.drivers.qemu.ram import PAGE, Base, MappedRam, Runs
 
 PREFIX = "pause-"
@@ -36,13 +38,15 @@ class SavedMemory:
 
 
 class Unfinished:
-    """A pause that is being written. Nothing of it counts before `publish`."""
+    """Memory and state of a machine that are being written, for a pause or a snapshot. Nothing of it counts before
+    `publish`."""
 
     state_fd = -1
 
-    def __init__(self, machine_dir: Path, incarnation: UUID) -> None:
-        self._final = machine_dir / f"{PREFIX}{incarnation}"
-        self._folder = machine_dir / f"{UNFINISHED}{incarnation}"
+    def __init__(self, parent: Path, unfinished: str, final: str) -> None:
+        """Names of folders in `parent`: while it is written, and afterwards. Raises: OSError; nothing is left."""
+        self._final = parent / final
+        self._folder = parent / unfinished
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(mode=0o700)
         try:
@@ -54,21 +58,25 @@ class Unfinished:
             self.close()
             raise
 
+    @property
+    def folder(self) -> Path:
+        """Where it is written."""
+        return self._folder
+
     def save_memory(self, ram: MappedRam, base: Base) -> FileSum:
         """Writes and syncs the machine's own pages; the machine must stand still."""
-        runs = ram.dirty()
-        if base is Base.EMPTY:
-            runs = ram.without_zeros(runs)
-        pages = memoryview(ram.read(runs))[: int(runs[:, 1].sum()) * PAGE]
-        header = np.uint64(len(runs)).tobytes() + runs.tobytes()
+        return self.write_memory(read_memory(ram, base))
+
+    def write_memory(self, pages: "OwnPages") -> FileSum:
+        """Writes and syncs pages that were read. Raises: OSError."""
         fd = os.open(self._folder / MEMORY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(fd, memoryview(header))
-            _write_all(fd, pages)
+            _write_all(fd, memoryview(pages.header))
+            _write_all(fd, pages.content)
             os.fsync(fd)
         finally:
             os.close(fd)
-        return manifests.sum_of_bytes(header, pages)
+        return manifests.sum_of_bytes(pages.header, pages.content)
 
     def finish_state(self) -> FileSum:
         """Syncs what QEMU wrote. It shares our position in the file, and a hostile one may move it or write on.
@@ -84,21 +92,15 @@ class Unfinished:
                 return written
         raise OSError(errno.EFBIG, "QEMU wrote more than device state can be")
 
-    def publish(self, manifest: PauseManifest) -> None:
-        """The pause is there from here on, also after a power failure; older ones are removed.
-
-        Raises: OSError; nothing is published then.
-        """
+    def publish(self, manifest: PauseManifest | SnapshotManifest) -> None:
+        """It is there from here on, also after a power failure. Raises: OSError; nothing is published then."""
         manifests.write(self._folder, manifest)
         manifests.sync_folder(self._folder)
         self._folder.rename(self._final)
         manifests.sync_folder(self._final.parent)
-        for older in pauses(self._final.parent):
-            if older != self._final:
-                shutil.rmtree(older, ignore_errors=True)
 
     def withdraw(self) -> None:
-        """Undoes `publish`: the machine runs on, so what was saved will fit its disk no longer. May be repeated."""
+        """Undoes `publish`. May be repeated."""
         shutil.rmtree(self._final, ignore_errors=True)
 
     def close(self) -> None:
@@ -107,6 +109,35 @@ class Unfinished:
             os.close(self.state_fd)
             self.state_fd = -1
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPages:
+    """Pages of a machine that are its own, as they are stored: number of runs, the runs, their content."""
+
+    header: bytes
+    content: memoryview
+
+
+def read_memory(ram: MappedRam, base: Base) -> OwnPages:
+    """The machine's own pages, read into memory; the machine must stand still. Raises: OSError, EOFError."""
+    runs = ram.dirty()
+    if base is Base.EMPTY:
+        runs = ram.without_zeros(runs)
+    content = memoryview(ram.read(runs))[: int(runs[:, 1].sum()) * PAGE]
+    return OwnPages(np.uint64(len(runs)).tobytes() + runs.tobytes(), content)
+
+
+def unfinished_pause(machine_dir: Path, incarnation: UUID) -> Unfinished:
+    """Of a machine, in its folder."""
+    return Unfinished(machine_dir, f"{UNFINISHED}{incarnation}", f"{PREFIX}{incarnation}")
+
+
+def discard_older(machine_dir: Path, incarnation: UUID) -> None:
+    """Removes all pauses but this one."""
+    for path in pauses(machine_dir):
+        if path.name != f"{PREFIX}{incarnation}":
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def pauses(machine_dir: Path) -> list[Path]:
@@ -126,8 +157,8 @@ def is_complete(machine_dir: Path) -> bool:
     """Whether there is a pause that fits its disk. Checksums are proved when it is resumed."""
     try:
         _, manifest = latest(machine_dir)
-        return manifest.disk_stamp == disks.stamp(machine_dir / disks.OVERLAY)
-    except (ManifestError, OSError):
+        return manifest.disk_stamp == disks.stamp(layers.overlay(machine_dir))
+    except (ManifestError, OSError, ValueError):
         return False
 
 
@@ -141,21 +172,37 @@ def latest(machine_dir: Path) -> tuple[Path, PauseManifest]:
 
 def load(folder: Path, manifest: PauseManifest, ram_bytes: int) -> SavedMemory:
     """Reads a pause and proves its checksums. Blocks. Raises: ManifestError, OSError."""
+    runs, content = load_pages(folder, manifest.files, ram_bytes)
+    return SavedMemory(manifest, runs, content, open_state(folder, manifest.files))
+
+
+def load_pages(folder: Path, files: Mapping[str, FileSum], ram_bytes: int) -> tuple[Runs, memoryview]:
+    """The pages that were saved in a folder, proved. They are mapped, not copied: whoever puts them in shares the
+    kernel's pages of the file with everybody else who does. Blocks. Raises: ManifestError, OSError."""
     try:
-        stored = (folder / MEMORY).read_bytes()
-        manifests.check(MEMORY, manifest.files[MEMORY], manifests.sum_of_bytes(stored))
-        manifests.check(STATE, manifest.files[STATE], manifests.sum_of_file(folder / STATE, STATE_BYTES_MAX))
-        state_fd = os.open(folder / STATE, os.O_RDONLY | os.O_CLOEXEC)
-    except (KeyError, FileNotFoundError) as error:
+        with (folder / MEMORY).open("rb") as file:
+            stored = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        manifests.check(MEMORY, files[MEMORY], manifests.sum_of_bytes(stored))
+    except (KeyError, FileNotFoundError, ValueError) as error:
         raise ManifestError(f"{folder}: incomplete: {error!r}") from error
     count = int(np.frombuffer(stored, np.uint64, 1)[0])
+    if 8 + count * 8 > len(stored):
+        raise ManifestError(f"{folder}: {MEMORY} is not what it should be")
     runs = np.frombuffer(stored, np.uint32, count * 2, 8).reshape(-1, 2)
-    content = memoryview(stored)[8 + runs.nbytes :]
+    content = stored[8 + runs.nbytes :]
     ends = runs.astype(np.uint64).sum(axis=1)
     if len(content) != int(runs[:, 1].sum()) * PAGE or (count and int(ends.max()) * PAGE > ram_bytes):
-        os.close(state_fd)
         raise ManifestError(f"{folder}: {MEMORY} does not fit {ram_bytes} bytes of RAM")
-    return SavedMemory(manifest, runs, content, state_fd)
+    return runs, content
+
+
+def open_state(folder: Path, files: Mapping[str, FileSum]) -> int:
+    """The device state that was saved in a folder, proved; the caller closes it. Raises: ManifestError, OSError."""
+    try:
+        manifests.check(STATE, files[STATE], manifests.sum_of_file(folder / STATE, STATE_BYTES_MAX))
+        return os.open(folder / STATE, os.O_RDONLY | os.O_CLOEXEC)
+    except (KeyError, FileNotFoundError) as error:
+        raise ManifestError(f"{folder}: incomplete: {error!r}") from error
 
 
 def _write_all(fd: int, view: memoryview) -> None:

@@ -1,0 +1,134 @@
+"""The layers of a sandbox's disk: what was frozen of it under a snapshot, shared by it and by whatever began there.
+
+A machine's disk is its overlay, upon layers that nobody writes to any more, upon the disks of its image. `chain.json`
+in the machine's folder says which; it is the only place that does, headers of qcow2 files are never believed. A layer
+lives as long as a chain or a snapshot names it.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+from agent.drivers.qemu import manifests
+from agent.drivers.qemu.disks import OVERLAY
+
+NOTE = "chain.json"
+SUFFIX = ".qcow2"
+LAYERS_MAX = 8
+"""Layers of one sandbox beyond which they are brought together (`streaming.py`): each costs QEMU ~1 MB and every read a
+look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The overlay's name in the machine's folder, and the names of the layers under it, topmost first."""
+
+    overlay: str = OVERLAY
+    layers: tuple[str, ...] = ()
+
+    def frozen(self, layer: str, overlay: str) -> "Chain":
+        """What it is when its overlay has become a layer."""
+        return Chain(overlay, (layer, *self.layers))
+
+
+def read(machine_dir: Path) -> Chain:
+    """A machine's chain; one that was never snapshotted has no note. Raises: OSError, ValueError: it is damaged."""
+    try:
+        written = json.loads((machine_dir / NOTE).read_bytes())
+    except FileNotFoundError:
+        return Chain()
+    try:
+        return Chain(str(written["overlay"]), tuple(map(str, written["layers"])))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{machine_dir / NOTE}: {error!r}") from error
+
+
+def write(machine_dir: Path, chain: Chain) -> None:
+    """Durable when it returns. Blocks (~5 ms). Raises: OSError; the former note holds then."""
+    unfinished = machine_dir / f"{NOTE}.new"
+    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(json.dumps(asdict(chain)).encode())
+        file.flush()
+        os.fsync(fd)
+    unfinished.rename(machine_dir / NOTE)
+    manifests.sync_folder(machine_dir)
+
+
+def overlay(machine_dir: Path) -> Path:
+    """The file that the machine writes to. Raises: as `read`."""
+    return machine_dir / read(machine_dir).overlay
+
+
+def next_overlay(machine_dir: Path) -> str:
+    """A name that no overlay of this machine has or had since the files were made."""
+    numbers = [0]
+    for path in machine_dir.glob(f"overlay-*{SUFFIX}"):
+        with contextlib.suppress(ValueError):
+            numbers.append(int(path.name.removeprefix("overlay-").removesuffix(SUFFIX)))
+    return f"overlay-{max(numbers) + 1}{SUFFIX}"
+
+
+def node_of(overlay_name: str) -> str:
+    """What QEMU is told to call an overlay that it gets while it runs; the one that it starts with is `disk`."""
+    return overlay_name.removesuffix(SUFFIX)
+
+
+class Layers:
+    """All layers of this host, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def open(self) -> None:
+        """Makes the folder. Raises: OSError."""
+        self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+
+    def path(self, name: str) -> Path:
+        """Where a layer lies."""
+        return self._folder / name
+
+    def paths(self, names: Iterable[str]) -> tuple[Path, ...]:
+        """The same for several."""
+        return tuple(map(self.path, names))
+
+    def link(self, file: Path) -> str:
+        """A name for what a file holds, as a layer: the same blocks, not a copy. Raises: OSError."""
+        name = f"{uuid4()}{SUFFIX}"
+        self.path(name).hardlink_to(file)
+        return name
+
+    def settle(self, name: str) -> None:
+        """Nobody writes to it any more: everybody may read it, it belongs to the agent, and it is on the disk. Blocks.
+        Raises: OSError."""
+        path = self.path(name)
+        os.chown(path, os.geteuid(), os.getegid())
+        path.chmod(0o444)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        manifests.sync_folder(self._folder)
+
+    def drop(self, name: str) -> None:
+        """Removes one that nothing names. May be repeated."""
+        self.path(name).unlink(missing_ok=True)
+
+    def sweep(self, named: Iterable[str]) -> int:
+        """Removes all that are not named; how many there were. Raises: OSError."""
+        keep = frozenset(named)
+        gone = [path for path in self._folder.iterdir() if path.name not in keep]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
+
+
+def without(chain: Chain, layers: Iterable[str]) -> Chain:
+    """The chain once these layers were brought together in its overlay."""
+    gone = frozenset(layers)
+    return replace(chain, layers=tuple(name for name in chain.layers if name not in gone))

@@ -1,0 +1,404 @@
+"""Snapshots: what a sandbox is at one moment, kept aside for templates and forks.
+
+A machine that runs stands still while QEMU writes its device state, its own pages are read, and its disk gets a new
+overlay; what takes long, writing and syncing the pages, comes after it has gone on. Where the agent is killed meanwhile,
+either nothing counts or all of it: see `layers.py` for the disk, and `settle_chain` for what an adopting agent does.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from agent.drivers.driver import Leftover, StageMark
+from agent.drivers.qemu import disks, layers, manifests, ram, saved
+from agent.drivers.qemu.arguments import DISK_NODE
+from agent.drivers.qemu.disks import DISK_FULL_ERRNOS
+from agent.drivers.qemu.growth import top_node
+from agent.drivers.qemu.layers import Chain, Layers
+from agent.drivers.qemu.machine import QemuMachine
+from agent.drivers.qemu.manifests import FileSum, ManifestError, SnapshotManifest
+from agent.drivers.qemu.monitor import Monitor, MonitorError
+from agent.drivers.qemu.pausing import goes_on, write_state
+from agent.drivers.qemu.ram import Runs
+from agent.drivers.qemu.saved import MEMORY, STATE, OwnPages, Unfinished, read_memory
+from agent.errors import AgentError, Code
+from agent.images.build import copy_sparse
+from agent.machine import Spec
+
+UNFINISHED = "unfinished-"
+_FAILURES = (MonitorError, OSError, LookupError, EOFError, ValueError, TimeoutError, asyncio.CancelledError)
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A complete one; its pages are mapped and proved."""
+
+    folder: Path
+    manifest: SnapshotManifest
+    runs: Runs
+    content: memoryview
+
+
+class Snapshots:
+    """All snapshots of this host, and the layers that they and machines stand on."""
+
+    def __init__(self, folder: Path, machines_dir: Path, layers_: Layers) -> None:
+        self.layers = layers_
+        self._folder = folder
+        self._machines_dir = machines_dir
+        self._loaded: dict[UUID, Snapshot] = {}
+        self._loading = asyncio.Lock()
+        self._naming = asyncio.Lock()
+        """Held while a layer has a name that nothing mentions yet, and while layers that nothing mentions are removed."""
+
+    def open(self) -> None:
+        """Removes what is not complete, and layers that nothing names. Raises: OSError."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.layers.open()
+        for path in self._folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(path, ignore_errors=True)
+        self._sweep()
+
+    def has(self, snapshot_id: UUID) -> bool:
+        """Whether it is complete."""
+        return (self._folder / str(snapshot_id) / manifests.FILE).exists()
+
+    def all(self) -> frozenset[UUID]:
+        """Every complete one."""
+        found = set()
+        for path in self._folder.iterdir():
+            with contextlib.suppress(ValueError):
+                found.add(UUID(path.name))
+        return frozenset(found)
+
+    def manifest(self, snapshot_id: UUID) -> SnapshotManifest:
+        """What it is of. Raises: AgentError UNKNOWN_SNAPSHOT."""
+        try:
+            return manifests.read_snapshot(self._folder / str(snapshot_id))
+        except ManifestError as error:
+            message = "What was kept of the sandbox is not there any more, or is damaged."
+            raise AgentError(Code.UNKNOWN_SNAPSHOT, message, detail=str(error)) from error
+
+    async def load(self, snapshot_id: UUID) -> Snapshot:
+        """A snapshot, read and proved once for all who start from it. Raises: AgentError UNKNOWN_SNAPSHOT."""
+        async with self._loading:
+            if snapshot_id not in self._loaded:
+                self._loaded[snapshot_id] = await asyncio.to_thread(self._load, snapshot_id)
+            return self._loaded[snapshot_id]
+
+    def _load(self, snapshot_id: UUID) -> Snapshot:
+        manifest, folder = self.manifest(snapshot_id), self._folder / str(snapshot_id)
+        try:
+            missing = [name for name in manifest.layers if not self.layers.path(name).exists()]
+            if missing:
+                raise ManifestError(f"{folder}: layers are missing: {missing}")
+            runs, content = saved.load_pages(folder, manifest.files, manifest.memory_mb << 20)
+        except (ManifestError, OSError, ValueError) as error:
+            message = "What was kept of the sandbox is damaged."
+            raise AgentError(Code.UNKNOWN_SNAPSHOT, message, detail=str(error)) from error
+        return Snapshot(folder, manifest, runs, content)
+
+    async def drop(self, snapshot_id: UUID) -> None:
+        """Forgets it, and layers that nothing else names. May be repeated."""
+        self._loaded.pop(snapshot_id, None)
+        folder = self._folder / str(snapshot_id)
+        if folder.exists():
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Removes layers that nothing names."""
+        async with self._naming:
+            await asyncio.to_thread(self._sweep)
+
+    def _sweep(self) -> None:
+        named: set[str] = set()
+        try:
+            for folder in self._machines_dir.iterdir():
+                named.update(layers.read(folder).layers)
+            for snapshot_id in self.all():
+                named.update(manifests.read_snapshot(self._folder / str(snapshot_id)).layers)
+        except (OSError, ValueError, ManifestError) as error:
+            # what cannot be read may name any of them
+            log.warning("layers_not_swept", reason=repr(error))
+            return
+        if count := self.layers.sweep(named):
+            log.info("layers_removed", count=count)
+
+    def images_in_use(self) -> frozenset[str]:
+        """The images that snapshots stand on, by content id."""
+        return frozenset(self.manifest(snapshot_id).image_id for snapshot_id in self.all())
+
+    def leftovers(self, known: frozenset[UUID]) -> list[Leftover]:
+        """Snapshots that are not known."""
+        folder = self._folder
+        return [
+            Leftover(f"{folder.name}/{one}", disks.blocks_of(folder / str(one)), "A snapshot of which the ledger is silent.")
+            for one in sorted(self.all() - known)
+        ]
+
+    async def keep_running(
+        self, spec: Spec, machine: QemuMachine, snapshot_id: UUID, timeout_seconds: float, stage: StageMark
+    ) -> None:
+        """See `Driver.snapshot`, of a machine that runs. Raises: AgentError SNAPSHOT_FAILED, DISK_FULL, MACHINE_GONE."""
+        started = time.perf_counter()
+        unfinished: Unfinished | None = None
+        frozen: _Frozen | None = None
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                unfinished = self._begin(snapshot_id)
+                frozen = await self._prepare(spec, machine)
+                pages = await self._freeze(machine, unfinished, frozen, stage)
+                await self._publish(spec, machine, unfinished, frozen, pages, snapshot_id)
+                stage("sync")
+        except _FAILURES as error:
+            if unfinished is not None:
+                unfinished.withdraw()
+            there = await goes_on(machine)
+            if frozen is not None:
+                await asyncio.shield(self._undo(machine, frozen))
+            raise _failure(error, there=there) from error
+        finally:
+            if unfinished is not None:
+                unfinished.close()
+        log.info("snapshot_kept", snapshot_id=str(snapshot_id), milliseconds=round((time.perf_counter() - started) * 1000))
+
+    def _begin(self, snapshot_id: UUID) -> Unfinished:
+        return Unfinished(self._folder, f"{UNFINISHED}{snapshot_id}", str(snapshot_id))
+
+    async def _prepare(self, spec: Spec, machine: QemuMachine) -> "_Frozen":
+        """While the guest still runs: a new overlay, the layer's name, and a note that tells of both. Whoever reads it
+        before QEMU writes to the new overlay finds the same disk: an empty overlay upon what is written to now."""
+        async with self._naming:
+            return await asyncio.to_thread(self._name_layer, spec, machine)
+
+    def _name_layer(self, spec: Spec, machine: QemuMachine) -> "_Frozen":
+        chain = layers.read(machine.folder)
+        overlay = layers.next_overlay(machine.folder)
+        disks.make_overlay(machine.folder / overlay, spec.disk_size_mb)
+        layer = self.layers.link(machine.folder / chain.overlay)
+        frozen = _Frozen(chain, chain.frozen(layer, overlay), layer)
+        layers.write(machine.folder, frozen.after)
+        return frozen
+
+    async def _freeze(
+        self, machine: QemuMachine, unfinished: Unfinished, frozen: "_Frozen", stage: StageMark
+    ) -> OwnPages:
+        monitor = machine.running.monitor
+        mapped = ram.mapped_ram(machine.process.pid, machine.image.manifest.ram_bytes)
+        node = await top_node(machine)
+        path = machine.folder / frozen.after.overlay
+        with _opened(path) as (to_write, to_read):
+            number = await monitor.send_descriptor(to_write)
+            await monitor.send_descriptor(to_read, number)
+            await machine.quiesce()
+            since = time.perf_counter()
+            await monitor.run("stop")
+            stage("stop")
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(asyncio.to_thread(read_memory, mapped, machine.ram_base))
+                tasks.create_task(write_state(monitor, unfinished))
+            stage("save")
+            name = layers.node_of(frozen.after.overlay)
+            await monitor.run("blockdev-add", **_node(name, number))
+            await monitor.run("blockdev-snapshot", node=node, overlay=name)
+            machine.running.overlay = path
+            stage("layer")
+            await monitor.run("cont")
+            machine.release()
+            stage("continue")
+            # QEMU has opened what it needs of the set by now, and keeps it
+            await monitor.forget_descriptor(number)
+        log.info("stood_still", milliseconds=round((time.perf_counter() - since) * 1000, 1))
+        return reading.result()
+
+    async def _publish(
+        self,
+        spec: Spec,
+        machine: QemuMachine,
+        unfinished: Unfinished,
+        frozen: "_Frozen",
+        pages: OwnPages,
+        snapshot_id: UUID,
+    ) -> None:
+        memory, state, _ = await asyncio.gather(
+            asyncio.to_thread(unfinished.write_memory, pages),
+            asyncio.to_thread(unfinished.finish_state),
+            asyncio.to_thread(self.layers.settle, frozen.layer),
+        )
+        image = machine.image.manifest
+        manifest = self._manifest(
+            spec,
+            snapshot_id,
+            image_id=image.content_id,
+            qemu_version=machine.qemu_version,
+            accelerator=image.accelerator,
+            ram_base=machine.ram_base,
+            names=frozen.after.layers,
+            files={MEMORY: memory, STATE: state},
+        )
+        await asyncio.to_thread(unfinished.publish, manifest)
+        (machine.folder / frozen.before.overlay).unlink(missing_ok=True)
+
+    def _manifest(
+        self,
+        spec: Spec,
+        snapshot_id: UUID,
+        *,
+        image_id: str,
+        qemu_version: str,
+        accelerator: str,
+        ram_base: str,
+        names: tuple[str, ...],
+        files: dict[str, FileSum],
+    ) -> SnapshotManifest:
+        return SnapshotManifest(
+            snapshot_id=str(snapshot_id),
+            sandbox_id=str(spec.sandbox_id),
+            image_id=image_id,
+            qemu_version=qemu_version,
+            accelerator=accelerator,
+            vcpus=spec.vcpus,
+            memory_mb=spec.memory_mb,
+            disk_size_mb=spec.disk_size_mb,
+            layers=names,
+            files=files,
+            ram_base=ram_base,
+        )
+
+    async def _undo(self, machine: QemuMachine, frozen: "_Frozen") -> None:
+        """After a failure the note says what QEMU does; a layer that the disk stands on by now stays one."""
+        async with self._naming:
+            try:
+                await settle_chain(machine, frozen.before)
+                await asyncio.to_thread(self._sweep)
+            except (MonitorError, OSError, ValueError) as error:
+                # the note tells of the same disk either way; the next adoption looks again
+                log.warning("chain_not_settled", folder=str(machine.folder), reason=repr(error))
+
+    async def keep_paused(self, spec: Spec, machine_dir: Path, snapshot_id: UUID, stage: StageMark) -> None:
+        """See `Driver.snapshot`, of a sandbox that is paused: its memory is linked, its overlay copied, without holes.
+
+        Raises: AgentError IMAGE_MISMATCH, SNAPSHOT_FAILED, DISK_FULL.
+        """
+        unfinished: Unfinished | None = None
+        try:
+            pause_dir, pause = saved.latest(machine_dir)
+            unfinished = self._begin(snapshot_id)
+            async with self._naming:
+                names = await asyncio.to_thread(self._copy_paused, machine_dir, pause_dir, unfinished)
+                stage("save")
+                manifest = self._manifest(
+                    spec,
+                    snapshot_id,
+                    image_id=pause.image_id,
+                    qemu_version=pause.qemu_version,
+                    accelerator=pause.accelerator,
+                    ram_base=pause.ram_base,
+                    names=names,
+                    files=pause.files,
+                )
+                await asyncio.to_thread(unfinished.publish, manifest)
+            stage("sync")
+        except ManifestError as error:
+            message = "What was saved of this sandbox is damaged, or not there."
+            raise AgentError(Code.IMAGE_MISMATCH, message, detail=str(error)) from error
+        except _FAILURES as error:
+            if unfinished is not None:
+                unfinished.withdraw()
+            await asyncio.shield(self.sweep())
+            raise _failure(error, there=True) from error
+        finally:
+            if unfinished is not None:
+                unfinished.close()
+
+    def _copy_paused(self, machine_dir: Path, pause_dir: Path, unfinished: Unfinished) -> tuple[str, ...]:
+        chain = layers.read(machine_dir)
+        copy = machine_dir / f"{UNFINISHED}layer"
+        copy.unlink(missing_ok=True)
+        try:
+            copy_sparse(machine_dir / chain.overlay, copy)
+            layer = self.layers.link(copy)
+        finally:
+            copy.unlink(missing_ok=True)
+        self.layers.settle(layer)
+        for name in (MEMORY, STATE):
+            (unfinished.folder / name).unlink(missing_ok=True)
+            (unfinished.folder / name).hardlink_to(pause_dir / name)
+        return (layer, *chain.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """A machine's chain before and after its overlay became a layer."""
+
+    before: Chain
+    after: Chain
+    layer: str
+
+
+async def settle_chain(machine: QemuMachine, before: Chain | None = None) -> None:
+    """Makes a machine's note say what its QEMU writes to. `before` is the chain that it had when a snapshot began, if
+    that is known; else it is told from the note.
+
+    Raises: MonitorError, OSError, ValueError.
+    """
+    noted = layers.read(machine.folder)
+    node = await top_node(machine)
+    if node == layers.node_of(noted.overlay):
+        machine.running.overlay = machine.folder / noted.overlay
+        return
+    if before is None:
+        # the note is at most one snapshot ahead of a QEMU that still writes to what it names as the topmost layer
+        launched = node == DISK_NODE
+        before = Chain(machine.running.overlay.name if launched else f"{node}{layers.SUFFIX}", noted.layers[1:])
+    if node != DISK_NODE and node != layers.node_of(before.overlay):
+        raise ValueError(f"{machine.folder}: QEMU writes to {node}, the note says {noted.overlay}")
+    if before != noted and (machine.folder / before.overlay).exists() and noted.overlay != before.overlay:
+        layers.write(machine.folder, before)
+        (machine.folder / noted.overlay).unlink(missing_ok=True)
+    machine.running.overlay = machine.folder / before.overlay
+
+
+def _node(name: str, number: int) -> dict[str, object]:
+    """An overlay as QEMU is told of it; the same as `arguments._blockdev` says of the first."""
+    cache = {"direct": False, "no-flush": True}
+    return {
+        "driver": "qcow2",
+        "node-name": name,
+        "discard": "unmap",
+        "cache": cache,
+        "backing": None,
+        "file": {"driver": "file", "filename": f"/dev/fdset/{number}", "discard": "unmap", "cache": cache},
+    }
+
+
+@contextlib.contextmanager
+def _opened(path: Path):  # type: ignore[no-untyped-def]
+    to_write = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        to_read = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield to_write, to_read
+        finally:
+            os.close(to_read)
+    finally:
+        os.close(to_write)
+
+
+def _failure(error: BaseException, *, there: bool) -> BaseException:
+    if not there:
+        return AgentError(Code.MACHINE_GONE, "The machine ended while it was being snapshotted.", detail=repr(error))
+    if isinstance(error, asyncio.CancelledError):
+        return error
+    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
+        return AgentError(Code.DISK_FULL, "The host's disk is full.", detail=str(error))
+    return AgentError(Code.SNAPSHOT_FAILED, "The sandbox could not be snapshotted: it goes on.", detail=repr(error))
