@@ -18,11 +18,15 @@ def make_driver(settings: Settings, progress: Progress) -> Driver:
         return SimulatedDriver(settings.data_dir / "simulated", Faults(latency_seconds))
     # Only where it is wanted: a host of simulated machines needs neither QEMU's library nor its start-up time.
     from agent.drivers.qemu import QemuDriver, QemuSettings  # noqa: PLC0415
-    from agent.images import BaseImage, BuildError, base_image  # noqa: PLC0415
+    from agent.images import BaseImage, BuildError, Resolver, UnknownTemplate  # noqa: PLC0415
 
-    async def image() -> BaseImage:
+    resolver = Resolver(settings.cache_dir, settings.data_dir, progress)
+
+    async def image(name: str) -> BaseImage:
         try:
-            return await base_image(settings.cache_dir, settings.data_dir, progress)
+            return await resolver(name)
+        except UnknownTemplate as error:
+            raise AgentError(Code.UNKNOWN_TEMPLATE, str(error)) from error
         except BuildError as error:
             raise AgentError(Code.INTERNAL, str(error), detail=error.detail) from error
 

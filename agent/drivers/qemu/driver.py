@@ -37,7 +37,6 @@ from agent.errors import AgentError, Code
 from agent.images import BaseImage
 from agent.machine import Spec
 
-TEMPLATE = "base"
 SHAPE = (1, 512)  # vCPUs and MiB; others are a later issue
 
 
@@ -46,11 +45,11 @@ class QemuDriver:
 
     name = "qemu"
 
-    def __init__(self, settings: QemuSettings, base_image: Callable[[], Awaitable[BaseImage]]) -> None:
-        """`base_image` gives the base image of template `base`, building it if it must."""
+    def __init__(self, settings: QemuSettings, base_image: Callable[[str], Awaitable[BaseImage]]) -> None:
+        """`base_image` gives the base image of a template by its name, building it if it must. It is asked at each
+        start, since templates come and go, and raises AgentError UNKNOWN_TEMPLATE."""
         self._settings = settings
         self._base_image = base_image
-        self._base: BaseImage | None = None
         self._preparing = asyncio.Lock()
         self._store = ImageStore(settings.images_dir)
         self._tasks = Tasks()
@@ -132,21 +131,18 @@ class QemuDriver:
         return (await self._image(template_name, vcpus, memory_mb)).listed()
 
     async def _image(self, template_name: str, vcpus: int, memory_mb: int) -> Image:
-        if template_name != TEMPLATE:
-            raise AgentError(Code.UNKNOWN_TEMPLATE, f"This host has no template named {template_name!r}.")
         if (vcpus, memory_mb) != SHAPE:
             raise AgentError(
                 Code.UNSUPPORTED_SHAPE, f"Only {SHAPE[0]} vCPU with {SHAPE[1]} MB of memory is offered for now."
             )
-        host = self._ready
-        if self._base is not None and (image := self._store.get(self._recipe(self._base).content_id)):
+        base = await self._base_image(template_name)
+        if image := self._store.get(self._recipe(template_name, base).content_id):
             return image
         async with self._preparing:
-            if self._base is None:
-                self._base = await self._base_image()
             try:
-                return await self._made(self._base)
+                return await self._made(template_name, base)
             except AgentError as error:
+                host = self._ready
                 if host.verdict.accelerator == "tcg" or error.code is not Code.START_FAILED:
                     raise
                 # The probe's guest is tiny; this one is the proof. Emulated, it runs on any host.
@@ -154,16 +150,16 @@ class QemuDriver:
                 verdict = Verdict("tcg", reason)
                 accelerator.remember(verdict, host.qemu_version, self._settings.data_dir)
                 self._host = dataclasses.replace(host, verdict=verdict)
-                return await self._made(self._base)
+                return await self._made(template_name, base)
 
-    async def _made(self, base: BaseImage) -> Image:
-        recipe = self._recipe(base)
+    async def _made(self, template_name: str, base: BaseImage) -> Image:
+        recipe = self._recipe(template_name, base)
         return self._store.get(recipe.content_id) or await self._ready.maker.make(recipe)
 
-    def _recipe(self, base: BaseImage) -> Recipe:
+    def _recipe(self, template_name: str, base: BaseImage) -> Recipe:
         host = self._ready
         vcpus, memory_mb = SHAPE
-        return Recipe(TEMPLATE, vcpus, memory_mb, base, host.verdict.accelerator, host.qemu_version, host.tsc_khz)
+        return Recipe(template_name, vcpus, memory_mb, base, host.verdict.accelerator, host.qemu_version, host.tsc_khz)
 
     async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.start`."""

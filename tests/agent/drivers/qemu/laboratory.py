@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 from agent.drivers.driver import Command, Exited, LiveMachine, Output
 from agent.drivers.qemu import QemuDriver, QemuSettings
 from agent.drivers.qemu.machine import QemuMachine
-from agent.images import BaseImage, base_image
+from agent.errors import AgentError, Code
+from agent.images import BaseImage, Resolver, UnknownTemplate
 from agent.machine import Spec
 
 NO_STAGES = lambda _: None  # noqa: E731
@@ -24,6 +25,11 @@ def new_spec(**environment: str) -> Spec:
     return Spec(uuid4(), UUID(int=1), "base", 1, 512, 5120, environment)
 
 
+def spec_of(template_name: str) -> Spec:
+    """The same of another base template."""
+    return dataclasses.replace(new_spec(), template_name=template_name)
+
+
 class Laboratory:
     """Shared by the tests of a run: the memory image is made once."""
 
@@ -32,9 +38,13 @@ class Laboratory:
         self.data_dir = Path(tempfile.mkdtemp(prefix="nestbox-test-", dir="/var/tmp"))
         self.data_dir.chmod(0o711)
         self.settings = QemuSettings(data_dir=self.data_dir, cache_dir=cache_dir)
+        self._resolver = Resolver(cache_dir, self.data_dir, lambda _: None)
 
-    async def base_image(self) -> BaseImage:
-        return await base_image(self.settings.cache_dir, self.data_dir, lambda _: None)
+    async def base_image(self, name: str = "base") -> BaseImage:
+        try:
+            return await self._resolver(name)
+        except UnknownTemplate as error:
+            raise AgentError(Code.UNKNOWN_TEMPLATE, str(error)) from error
 
     @contextlib.asynccontextmanager
     async def driver(self) -> AsyncIterator[QemuDriver]:
