@@ -25,7 +25,7 @@ class Resolver:
             self._known.pop(name, None)
             raise UnknownTemplate(f"This host has no template named {name!r}.")
         known = self._known.get(name)
-        if known is not None and known[0] == stamp:
+        if known is not None and known[0] == stamp and known[1].disk.exists():
             return known[1]
         image = await base_image(self._cache_dir, self._data_dir, self._progress, name)
         self._known[name] = stamp, image

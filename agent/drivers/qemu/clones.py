@@ -126,9 +126,14 @@ class Cloner:
         return image
 
     def _check(self, manifest: PauseManifest, folder: Path, image: Image) -> None:
-        """Raises: ManifestError, OSError."""
+        """Raises: ManifestError, OSError; AgentError IMAGE_MISMATCH when another QEMU is needed."""
         if manifest.qemu_version != self.qemu_version:
-            raise ManifestError(f"saved by QEMU {manifest.qemu_version}, this is {self.qemu_version}")
+            raise AgentError(
+                Code.IMAGE_MISMATCH,
+                f"The sandbox was paused under QEMU {manifest.qemu_version}, and only that can load its memory; this "
+                f"host has {self.qemu_version} now. It is kept as it is, and resumes when the host has the former QEMU "
+                "again.",
+            )
         if manifest.accelerator != image.manifest.accelerator:
             raise ManifestError(f"saved under {manifest.accelerator}, its image is for {image.manifest.accelerator}")
         if manifest.disk_stamp != disks.stamp(folder / OVERLAY):

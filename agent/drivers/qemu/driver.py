@@ -30,6 +30,7 @@ from agent.drivers.qemu.launch import Launcher, settled
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.pausing import save
 from agent.drivers.qemu.settings import QemuSettings
+from agent.drivers.qemu.superseded import Sweeper
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.template import Recipe, TemplateMaker
 from agent.drivers.qemu.uids import UserIds
@@ -52,6 +53,7 @@ class QemuDriver:
         self._base_image = base_image
         self._preparing = asyncio.Lock()
         self._store = ImageStore(settings.images_dir)
+        self._sweeper = Sweeper(settings, self._store, base_image, self._recipe)
         self._tasks = Tasks()
         self._machines: dict[UUID, QemuMachine] = {}
         self._host: Host | None = None
@@ -136,7 +138,10 @@ class QemuDriver:
                 Code.UNSUPPORTED_SHAPE, f"Only {SHAPE[0]} vCPU with {SHAPE[1]} MB of memory is offered for now."
             )
         base = await self._base_image(template_name)
-        if image := self._store.get(self._recipe(template_name, base).content_id):
+        news = self._sweeper.note(template_name, base)
+        if image := self._store.get(self._recipe(template_name, base, vcpus, memory_mb).content_id):
+            if news:
+                self._tasks.keep(self._sweeper.sweep(), "sweep")
             return image
         async with self._preparing:
             try:
@@ -153,12 +158,16 @@ class QemuDriver:
                 return await self._made(template_name, base)
 
     async def _made(self, template_name: str, base: BaseImage) -> Image:
-        recipe = self._recipe(template_name, base)
-        return self._store.get(recipe.content_id) or await self._ready.maker.make(recipe)
+        recipe = self._recipe(template_name, base, *SHAPE)
+        if image := self._store.get(recipe.content_id):
+            return image
+        image = await self._ready.maker.make(recipe)
+        # What it replaces is not needed any more, unless a sandbox stands on it.
+        self._tasks.keep(self._sweeper.sweep(), "sweep")
+        return image
 
-    def _recipe(self, template_name: str, base: BaseImage) -> Recipe:
+    def _recipe(self, template_name: str, base: BaseImage, vcpus: int, memory_mb: int) -> Recipe:
         host = self._ready
-        vcpus, memory_mb = SHAPE
         return Recipe(template_name, vcpus, memory_mb, base, host.verdict.accelerator, host.qemu_version, host.tsc_khz)
 
     async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
@@ -194,7 +203,9 @@ class QemuDriver:
         await settled(self._tasks.start(self._pause(spec, _ours(machine), stage), f"pause {spec.sandbox_id}"))
 
     async def _pause(self, spec: Spec, machine: QemuMachine, stage: StageMark) -> None:
-        await save(spec, machine, self._ready.qemu_version, self._settings.save_timeout_seconds, stage)
+        # Its own: QEMU may have been upgraded since it was started.
+        version = machine.running.monitor.qemu_version or self._ready.qemu_version
+        await save(spec, machine, version, self._settings.save_timeout_seconds, stage)
         await machine.end()
         stage("release")
 

@@ -108,6 +108,19 @@ class ImageStore:
         self._images[manifest.content_id] = image
         return image
 
+    def remove(self, content_id: str) -> None:
+        """Removes an image that no machine stands on. May be cut off: the next `open` removes the rest. Blocks.
+
+        Raises: OSError.
+        """
+        if (fd := self._sealed.pop(content_id, -1)) >= 0:
+            os.close(fd)
+        if self._images.pop(content_id, None) is not None:
+            doomed = self._folder / f"{UNFINISHED}{content_id}"
+            shutil.rmtree(doomed, ignore_errors=True)
+            self.path(content_id).rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
     def discard(self, unfinished: Path) -> None:
         """Removes what will not be published. May be repeated."""
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -43,7 +43,7 @@ def facts_of(disk: Path) -> dict[str, str]:
 
 def inode_of(disk: Path, path: str) -> str:
     environment = {"PATH": tools.search_path(), "DEBUGFS_PAGER": "cat"}
-    request = ["debugfs", "-R", f"stat {path}", disk]
+    request = ["debugfs", "-R", f"stat {path}", str(disk)]
     return subprocess.run(request, env=environment, check=True, capture_output=True, text=True).stdout
 
 
