@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agent.images import BuildError, base_image
+from agent.images.recipe import DISK_SIZE_MB
 from agent.images.registry import BaseTemplate
 from agent.images.templates import build_template, import_template, list_templates, remove_template
 
@@ -70,7 +71,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 
 def _tell(template: BaseTemplate) -> None:
-    _say(json.dumps(asdict(template)))
+    _say(json.dumps({**asdict(template), "disk_size_mb": DISK_SIZE_MB}))
 
 
 def _say(line: str) -> None:

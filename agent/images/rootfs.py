@@ -105,7 +105,7 @@ async def _bootstrap(
     except BuildError as error:
         if unknown:
             names = ", ".join(sorted(unknown))
-            raise BuildError(f"Debian {recipe.SUITE} has no package {names}.", detail=error.detail) from error
+            raise BuildError(f"Debian {recipe.SUITE} has no package {names}.") from error
         raise
 
 
