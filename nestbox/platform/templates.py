@@ -43,7 +43,7 @@ class Template:
 async def build(layout: Layout, name: str, packages: list[str], say: Say) -> Template:
     """A template with these Debian packages beside the usual ones. Raises: Problem; nothing half-built is left."""
     made = await _images(layout, say, "build", name, *packages)
-    more = f" and {', '.join(made['packages'])}" if made["packages"] else ""
+    more = f", and {', '.join(made['packages'])}" if made["packages"] else ""
     return await _registered(layout, made, f"{_DEBIAN}{more}.")
 
 
