@@ -7,7 +7,7 @@ from agent.images.recipe import NAME
 from agent.images.tools import BuildError
 
 PACKAGES_MAX = 200  # what people list by hand; each is an argument of apt-get
-TEMPLATE_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
+TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Debian policy 5.6.7; apt-get would take a name with a minus at its end as one to remove
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]")
 
@@ -16,8 +16,8 @@ def check_template_name(name: str) -> str:
     """The name, if a template of one's own may have it. It is also the name of a file. Raises: BuildError."""
     if TEMPLATE_NAME.fullmatch(name) is None:
         raise BuildError(
-            f"A template cannot be called {name[:80]!r}: a name has 1 to 64 lower-case letters, digits, dots, hyphens "
-            "and underscores, with a letter or a digit at both ends."
+            f"A template cannot be called {name[:80]!r}: a name has 1 to 63 lower-case letters, digits, dots, hyphens "
+            "and underscores, a letter or a digit first."
         )
     if name == NAME:
         raise BuildError(f"The template {NAME} is built in and cannot be replaced: choose another name.")

@@ -21,10 +21,10 @@ class Removal:
 
 
 async def list_all(database: Database) -> list[tuple[Template, int]]:
-    """Each with the number of its sandboxes that are not deleted, the oldest first."""
+    """Each with the number of sandboxes that stand on it, the oldest first. One that never came up has no disk."""
     rows = await database.rows(
         f"""SELECT {TEMPLATE_COLUMNS}, (
-            SELECT count(*) FROM sandboxes s WHERE s.template_id = t.id AND s.state <> 'deleted'
+            SELECT count(*) FROM sandboxes s WHERE s.template_id = t.id AND s.state NOT IN ('failed', 'deleted')
         ) AS sandboxes
         FROM templates t WHERE t.team_id = $1 AND t.type = $2 AND t.deleted_at IS NULL ORDER BY t.id""",
         PLATFORM_TEAM_ID,
@@ -59,7 +59,7 @@ async def remove(database: Database, name: str, now: datetime) -> Removal:
             FOR UPDATE
         ), used AS (
             SELECT count(*) AS sandboxes FROM sandboxes s JOIN named ON named.id = s.template_id
-            WHERE s.state <> 'deleted'
+            WHERE s.state NOT IN ('failed', 'deleted')
         ), removed AS (
             UPDATE templates t SET deleted_at = $5 FROM named, used WHERE t.id = named.id AND used.sandboxes = 0
             RETURNING t.id

@@ -47,14 +47,12 @@ def inode_of(disk: Path, path: str) -> str:
     return subprocess.run(request, env=environment, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("name", ["a", "mine", "node-22", "team.tools_2", "a" * 64])
+@pytest.mark.parametrize("name", ["a", "mine", "node-22", "team.tools_2", "a-", "a" * 63])
 def test_good_names(name: str) -> None:
     assert check_template_name(name) == name
 
 
-@pytest.mark.parametrize(
-    "name", ["", "Mine", "-a", "a-", ".", "..", "a/b", "../a", "a b", "a\n", "é", "a" * 65, "base"]
-)
+@pytest.mark.parametrize("name", ["", "Mine", "-a", ".", "..", "a/b", "../a", "a b", "a\n", "é", "a" * 64, "base"])
 def test_bad_names_are_refused(name: str) -> None:
     with pytest.raises(BuildError, match=r"cannot be called|built in"):
         check_template_name(name)
