@@ -1,9 +1,11 @@
-"""What the command line asks the agent for: is it ready, and to pause everything. The only gRPC in `nestbox`."""
+"""What the command line asks the agent for: is it ready, to pause everything, to clear away. The only gRPC in
+`nestbox`."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from proto.host.v1 import host_pb2 as pb
 from proto.host.v1.host_pb2_grpc import HostAgentStub
 
 GET_HOST_DEADLINE_SECONDS = 5.0
+COLLECT_DEADLINE_SECONDS = 120.0  # it looks at every file, and removes some
 _STATES = {
     pb.MACHINE_STATE_STARTING,
     pb.MACHINE_STATE_RUNNING,
@@ -40,6 +43,18 @@ class PausedMachines:
     sequences: dict[UUID, int]
     paused: int
     running: int
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Something that belongs to nothing: `path` below the agent's data directory, the blocks that it takes, what it is.
+    Times are in UTC: since when it is in quarantine, and when it may be removed; None: it is not there, it stays."""
+
+    path: str
+    stored_bytes: int
+    reason: str
+    quarantined_at: datetime | None
+    removed_after: datetime | None
 
 
 class AgentCalls:
@@ -84,6 +99,27 @@ class AgentCalls:
             paused=sum(machine.state == pb.MACHINE_STATE_PAUSED for machine in answer.machines),
             running=sum(machine.state in _STATES for machine in answer.machines),
         )
+
+    async def collect_garbage(self, *, dry_run: bool) -> list[Garbage]:
+        """Has the agent put aside what belongs to nothing, and remove what was put aside long ago. With `dry_run` it
+        only says what there is.
+
+        Raises: Problem when there is no agent, or it cannot.
+        """
+        request = pb.CollectGarbageRequest(dry_run=dry_run)
+        try:
+            answer = await self._stub.CollectGarbage(request, metadata=self._metadata, timeout=COLLECT_DEADLINE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                raise Problem("The agent does not answer.", "It has to run: `nestbox up` starts it.") from error
+            raise Problem(f"The agent could not look: {error.details()} ({error.code().name}).") from error
+        return [_garbage(found) for found in answer.garbage]
+
+
+def _garbage(found: pb.Garbage) -> Garbage:
+    quarantined_at = found.quarantined_at.ToDatetime(tzinfo=UTC) if found.HasField("quarantined_at") else None
+    removed_after = found.removed_after.ToDatetime(tzinfo=UTC) if found.HasField("removed_after") else None
+    return Garbage(found.path, found.stored_bytes, found.reason, quarantined_at, removed_after)
 
 
 @asynccontextmanager

@@ -21,17 +21,15 @@ def make_driver(settings: Settings, progress: Progress) -> Driver:
         return SimulatedDriver(settings.data_dir / "simulated", Faults(latency_seconds))
     # Only where it is wanted: a host of simulated machines needs neither QEMU's library nor its start-up time.
     from agent.drivers.qemu import QemuDriver, QemuSettings  # noqa: PLC0415
-    from agent.images import BaseImage, BuildError, base_image  # noqa: PLC0415
+    from agent.images import BaseImage, BuildError, Resolver, UnknownTemplate  # noqa: PLC0415
 
-    known: dict[str, BaseImage] = {}
+    resolver = Resolver(settings.cache_dir, settings.data_dir, progress)
 
     async def image(name: str) -> BaseImage:
-        if name != BASE:
-            raise AgentError(Code.UNKNOWN_TEMPLATE, f"This host has no template named {name!r}.")
         try:
-            if name not in known:
-                known[name] = await base_image(settings.cache_dir, settings.data_dir, progress)
-            return known[name]
+            return await resolver(name)
+        except UnknownTemplate as error:
+            raise AgentError(Code.UNKNOWN_TEMPLATE, str(error)) from error
         except BuildError as error:
             raise AgentError(Code.INTERNAL, str(error), detail=error.detail) from error
 

@@ -3,19 +3,20 @@
 import asyncio
 import contextlib
 import errno
-import fcntl
 import hashlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.images import initrd, recipe, rootfs
+from agent.images.lock import locked
+from agent.images.registry import Registry
 from agent.images.tools import BuildError, Progress, require_tools
 
-LOCK_POLL_SECONDS = 0.2
 FREE_BYTES_MIN = 2 << 30  # a build needs about 1 GB at its peak
 _STAGING = ".building-"
 _FILES = ("kernel", "initrd", "disk")
@@ -33,18 +34,36 @@ class BaseImage:
     disk_size_mb: int
 
 
-async def base_image(cache_dir: Path, data_dir: Path, progress: Progress) -> BaseImage:
-    """The base image in `data_dir/images`, from the cache or built into it (about 40 s, and needs Debian's packages).
+async def base_image(cache_dir: Path, data_dir: Path, progress: Progress, name: str = recipe.NAME) -> BaseImage:
+    """The base image of a template in `data_dir/images`. The usual one comes from the cache or is built into it (about
+    40 s, and needs Debian's packages); the disk of another one was put beside it when it was registered, and it has the
+    usual one's kernel.
 
     Concurrent calls, of other processes too, build once.
-    Raises: BuildError; nothing half-built is left. May be cancelled and repeated.
+    Raises: UnknownTemplate: it is not registered. BuildError. Nothing half-built is left. May be cancelled and
+        repeated.
     """
-    cache = cache_dir / "images"
-    try:
+    disk = None if name == recipe.NAME else disk_folder(data_dir, Registry(data_dir).get(name).disk)
+    if disk is not None and not (disk / rootfs.MANIFEST).exists():
+        raise BuildError(f"The disk of the template {name} is not on this host any more: remove it and make it again.")
+    with storing(cache_dir, data_dir):
+        cache = cache_dir / "images"
         cache.mkdir(parents=True, exist_ok=True)
-        async with _locked(cache / "lock", progress):
+        async with locked(cache / "lock", progress):
             root = await _root(cache, progress)
-            return await asyncio.to_thread(_install, root, data_dir / "images")
+            return await asyncio.to_thread(_install, root, disk or root, data_dir / "images")
+
+
+def disk_folder(data_dir: Path, key: str) -> Path:
+    """Where the disk of a template of one's own lies, with its manifest. It stays while the template is registered."""
+    return data_dir / "images" / f"disk-{key}"
+
+
+@contextlib.contextmanager
+def storing(cache_dir: Path, data_dir: Path) -> Iterator[None]:
+    """Says in a sentence why files could not be stored. Raises: BuildError."""
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise BuildError(f"There is no space left for the base image in {cache_dir} or {data_dir}.") from error
@@ -57,46 +76,72 @@ async def _root(cache: Path, progress: Progress) -> Path:
     if (root / rootfs.MANIFEST).exists():
         return root
     require_tools()
-    if shutil.disk_usage(cache).free < FREE_BYTES_MIN:
-        raise BuildError(f"Building the base image needs {FREE_BYTES_MIN >> 30} GiB of free space in {cache}.")
-    for stale in cache.glob(f"{_STAGING}*"):
-        # we hold the lock: whoever made it is gone
-        await asyncio.to_thread(shutil.rmtree, stale, ignore_errors=True)
+    require_room(cache)
     progress("Building the base image from Debian's packages, once; this takes about a minute.")
-    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=cache))
-    try:
-        await rootfs.build(staging, progress)
-        for file in (*staging.iterdir(), *(staging / "modules").iterdir()):
-            file.chmod(0o755 if file.is_dir() else 0o444)
-        staging.rename(root)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+    async with staging(cache) as folder:
+        await rootfs.build(folder, progress)
+        publish(folder, root)
     progress("The base image is built.")
     return root
 
 
-def _install(root: Path, images: Path) -> BaseImage:
-    """Adds what changes with the guest program, and makes all of it visible at once."""
+async def usual_root(cache: Path, progress: Progress) -> Path:
+    """The folder in the cache with the usual image's parts. Raises: BuildError, OSError."""
+    async with locked(cache / "lock", progress):
+        return await _root(cache, progress)
+
+
+def require_room(folder: Path) -> None:
+    """Raises: BuildError when a build would fill the disk."""
+    if shutil.disk_usage(folder).free < FREE_BYTES_MIN:
+        raise BuildError(f"Building a base image needs {FREE_BYTES_MIN >> 30} GiB of free space in {folder}.")
+
+
+@contextlib.asynccontextmanager
+async def staging(parent: Path) -> AsyncIterator[Path]:
+    """A private folder in `parent` to make something in, gone at the end unless it was published. What killed programs
+    left is removed as well: the lock of `parent` is held."""
+    for stale in parent.glob(f"{_STAGING}*"):
+        await asyncio.to_thread(shutil.rmtree, stale, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish(folder: Path, target: Path) -> None:
+    """Makes what was staged visible, for nobody to write to. Raises: OSError."""
+    for file in folder.rglob("*"):
+        file.chmod(0o755 if file.is_dir() else 0o444)
+    folder.rename(target)
+
+
+def _install(root: Path, disk: Path, images: Path) -> BaseImage:
+    """Adds what changes with the guest program, and makes all of it visible at once. `disk` is the folder of the disk:
+    `root`, unless it is another template's."""
     archive = initrd.build(root / "busybox", root / "modules")
-    digest = hashlib.sha256((root / rootfs.MANIFEST).read_bytes())
+    manifest = (root / rootfs.MANIFEST).read_bytes()
+    digest = hashlib.sha256((disk / rootfs.MANIFEST).read_bytes())
+    if disk != root:
+        digest.update(str(json.loads(manifest)["kernel"]).encode())
     digest.update(archive)
     content_id = digest.hexdigest()
     target = images / f"base-{content_id[:32]}"
     if not target.is_dir():
         images.mkdir(parents=True, exist_ok=True)
         images.chmod(0o711)
-        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=images))
+        folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=images))
         try:
-            (staging / "initrd").write_bytes(archive)
-            for name in ("kernel", "disk"):
-                link_or_copy(root / name, staging / name)
+            (folder / "initrd").write_bytes(archive)
+            link_or_copy(root / "kernel", folder / "kernel")
+            link_or_copy(disk / "disk", folder / "disk")
             for name in _FILES:
-                (staging / name).chmod(0o444)
-            staging.chmod(0o755)
-            staging.rename(target)
+                (folder / name).chmod(0o444)
+            folder.chmod(0o755)
+            folder.rename(target)
         except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             raise
     return BaseImage(target / "kernel", target / "initrd", target / "disk", content_id, recipe.DISK_SIZE_MB)
 
@@ -108,10 +153,11 @@ def link_or_copy(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise
-        _copy_sparse(source, target)
+        copy_sparse(source, target)
 
 
-def _copy_sparse(source: Path, target: Path) -> None:
+def copy_sparse(source: Path, target: Path) -> None:
+    """A copy that keeps the holes. Raises: OSError, FileExistsError among them."""
     with source.open("rb") as reader, target.open("xb") as writer:
         size = os.fstat(reader.fileno()).st_size
         position = 0
@@ -129,22 +175,3 @@ def _copy_sparse(source: Path, target: Path) -> None:
             while left:
                 left -= os.sendfile(writer.fileno(), reader.fileno(), None, left)
         writer.truncate(size)
-
-
-@contextlib.asynccontextmanager
-async def _locked(path: Path, progress: Progress) -> AsyncIterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        said = False
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not said:
-                    progress("Waiting for another program that builds the base image…")
-                    said = True
-                await asyncio.sleep(LOCK_POLL_SECONDS)
-        yield
-    finally:
-        os.close(descriptor)

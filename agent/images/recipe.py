@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 
+NAME = "base"
+"""The template that every host has. Others are made of the same recipe with more packages, or imported."""
 VERSION = 1
 """To be raised when the result changes in a way that nothing else here shows."""
 SUITE = "bookworm"
 DISK_SIZE_MB = 5120
 PACKAGES = (
-    "busybox-static",  # pid 1
+    "busybox-static",  # pid 1: the initrd takes it from here
     "ca-certificates",
     "curl",
     "e2fsprogs",  # grows the disk
@@ -50,15 +53,19 @@ MKE2FS_OPTIONS = (
     *("-E", f"hash_seed={DISK_UUID},lazy_itable_init=1,assume_storage_prezeroed=1"),
 )
 
+PYTHON = "/usr/bin/python3"
+INITTAB = "::respawn:{python} -I -S -B /run/nestbox/guest/start.py"
+IDENTITY_FILES = ("environment", "hostname", "hosts", "machine-id")
+
 # Runs in mmdebstrap with the new root as $1, after the packages are there. The kernel's package is only downloaded.
-CUSTOMIZE = """set -eu
+CUSTOMIZE = f"""set -eu
 cd "$1"
 rm -f usr/lib/python3*/EXTERNALLY-MANAGED
 rm -rf var/cache/apt/* var/lib/apt/lists/* var/cache/debconf/*-old var/log/* var/lib/dpkg/*-old
-printf '::respawn:/usr/bin/python3 -I -S -B /run/nestbox/guest/start.py\\n' > etc/inittab
+printf '{INITTAB.format(python=PYTHON)}\\n' > etc/inittab
 : > etc/resolv.conf
 # the guest program writes them after every clone: into memory, which is faster and leaves the disk clean
-for name in environment hostname hosts machine-id; do ln -sf /run/identity/$name etc/$name; done
+for name in {" ".join(IDENTITY_FILES)}; do ln -sf /run/identity/$name etc/$name; done
 mkdir -p var/log usr/local/bin
 """
 DOWNLOAD_KERNEL = f"""set -eu
@@ -99,9 +106,11 @@ if $b grep -q 'QEMU TCG' /proc/cpuinfo; then echo 0 > /proc/sys/kernel/randomize
 $b cp -r /guest /mnt/run/nestbox/guest
 $b chmod 0700 /mnt/run/nestbox
 $b mount --move /proc /mnt/proc
+# pid 1 comes along as well: a disk needs none of its own, and may be another distribution's
+$b cp /bin/busybox /mnt/run/nestbox/busybox
 # for all that follows; the kernel's 1,024 is less than the guest program may need
 ulimit -n 65536
-exec $b switch_root /mnt /bin/busybox init
+exec $b switch_root /mnt /run/nestbox/busybox init
 """.format(modules=" ".join(name.rsplit("/", 1)[1] for name in MODULES))
 
 START = """import sys
@@ -113,7 +122,17 @@ main()
 """
 
 
-def root_key() -> str:
+def packages_with(include: Sequence[str]) -> tuple[str, ...]:
+    """The packages of an image that has more than the usual ones. The order in which they are given says nothing."""
+    return tuple(sorted({*PACKAGES, *include}))
+
+
+def root_key(packages: tuple[str, ...] = PACKAGES) -> str:
     """What the slow part of the build depends on."""
-    parts = [VERSION, SUITE, DISK_SIZE_MB, PACKAGES, KERNEL_PACKAGE, MODULES, DPKG_OPTIONS, MKE2FS_OPTIONS, EPOCH]
+    parts = [VERSION, SUITE, DISK_SIZE_MB, packages, KERNEL_PACKAGE, MODULES, DPKG_OPTIONS, MKE2FS_OPTIONS, EPOCH]
     return hashlib.sha256(json.dumps([*parts, CUSTOMIZE, DOWNLOAD_KERNEL]).encode()).hexdigest()[:32]
+
+
+def import_key(digest: str) -> str:
+    """What an imported disk depends on: the archive, as it was cleaned, and how its file system is made."""
+    return hashlib.sha256(json.dumps([VERSION, digest, DISK_SIZE_MB, MKE2FS_OPTIONS]).encode()).hexdigest()[:32]

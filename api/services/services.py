@@ -10,6 +10,7 @@ from api.db.wakeups import Listener, Waker
 from api.faults import NO_FAULTS, Faults
 from api.hosts.registry import HostRegistry
 from api.services.auth import Auth
+from api.services.base_templates import BaseTemplates
 from api.services.commands import Commands
 from api.services.exec import Exec
 from api.services.feed import Feed
@@ -56,6 +57,7 @@ class Services:
         self.timeouts = Timeouts(self.resources, self.reports, moves)
         self.operations = Operations(database)
         self.templates = Templates(database)
+        self.base_templates = BaseTemplates(database, clock)
         self.hosts = Hosts(database)
         use = Use(self.resources, moves)
         self.exec = Exec(use)

@@ -4,7 +4,9 @@ from importlib.metadata import version as installed_version
 
 import click
 
+from nestbox.commands.gc import gc
 from nestbox.commands.key import key
+from nestbox.commands.template import template
 from nestbox.commands.up import up
 
 
@@ -27,3 +29,5 @@ def doctor() -> None:
 
 cli.add_command(up)
 cli.add_command(key)
+cli.add_command(template)
+cli.add_command(gc)

@@ -12,6 +12,7 @@ from nestbox.platform.layout import Layout
 COMMAND_DEADLINE_SECONDS = 120
 _KEY = re.compile(r"\bnb_[0-9A-Za-z-]+_[0-9A-Za-z_-]+")
 _SHOWN_LINES = 12
+_REFUSAL = "api: "  # before a sentence that is meant for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def _time(text: str | None) -> datetime | None:
 async def run_api_command(layout: Layout, database_url: str, *words: str) -> str:
     """Runs `python -m api WORDS` and returns what it printed.
 
-    Raises: Problem with its last lines when it fails.
+    Raises: Problem with the reason that it gives, else with its last lines.
     """
     process = await asyncio.create_subprocess_exec(
         *layout.api_command(*words),
@@ -114,5 +115,7 @@ async def run_api_command(layout: Layout, database_url: str, *words: str) -> str
         raise
     if process.returncode != 0:
         last = complaints.decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:]
+        if last and last[-1].startswith(_REFUSAL):
+            raise Problem(last[-1].removeprefix(_REFUSAL))
         raise Problem(f"`python -m api {words[0]}` failed ({process.returncode}):\n" + "\n".join(last))
     return output.decode(errors="replace")

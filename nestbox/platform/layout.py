@@ -70,6 +70,11 @@ class Layout:
             "NESTBOX_CACHE_DIR": str(self.settings.cache_dir),
         }
 
+    def images_command(self, command: str, *words: str) -> list[str]:
+        """Makes, lists or removes base images of this host."""
+        folders = [str(self.settings.cache_dir), str(self.settings.data_dir / "agent")]
+        return [sys.executable, "-m", "agent.images", command, *folders, "--", *words]
+
     def api_command(self, *words: str) -> list[str]:
         """Runs the API, or one of its commands."""
         return [sys.executable, "-m", "api", *words]

@@ -51,7 +51,7 @@ class Image:
         prepare_data_dir(self.settings.data_dir)
         folders = [str(self.settings.cache_dir), str(self.settings.data_dir / "agent")]
         try:
-            commands.run(STEP, [sys.executable, "-m", "agent.images", *folders], echo=True)
+            commands.run(STEP, [sys.executable, "-m", "agent.images", "base", *folders], echo=True)
         except CommandFailed as error:
             raise Problem(
                 f"The base image could not be built.\n  {error.message}",

@@ -58,7 +58,7 @@ def module_name(path: str, source: str) -> Found:
 
 
 # The base image and the base template are what they are called.
-_NOUNS = {"base_image", "base_template", "test_base_image"}
+_NOUNS = {"base_image", "base_template", "base_templates", "test_base_image", "test_base_templates"}
 
 
 def environment(path: str, source: str) -> Found:

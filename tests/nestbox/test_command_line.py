@@ -33,7 +33,7 @@ def nestbox(folder: Path, *words: str, **variables: str) -> subprocess.Completed
 def test_version_and_help(tmp_path: Path) -> None:
     assert nestbox(tmp_path, "version").stdout.strip() == "0.1.0"
     said = nestbox(tmp_path, "--help").stdout
-    for command in ("up", "key", "doctor", "version"):
+    for command in ("up", "key", "template", "gc", "doctor", "version"):
         assert f"\n  {command} " in said
 
 

@@ -4,6 +4,7 @@ or undone."""
 import asyncio
 import contextlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -22,6 +23,7 @@ from agent.drivers.qemu.manifests import ManifestError
 from agent.drivers.qemu.monitor import Monitor, MonitorError
 from agent.drivers.qemu.process import QemuProcess
 from agent.drivers.qemu.ram import Base
+from agent.drivers.qemu.snapshots import settle_chain
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
@@ -82,7 +84,9 @@ class Adopter:
                 Code.MACHINE_GONE, "The machine runs but cannot be controlled.", detail=repr(error)
             ) from error
         group = self.groups.group_of(identity.pid, str(incarnation))
-        running = Running(process, monitor, group, self._uid(identity.pid), folder / OVERLAY, self.uids)
+        running = Running(
+            process, monitor, group, self._uid(identity.pid), _launched_with(identity.pid, folder), self.uids
+        )
         running.end_with_guest(self.tasks)
         machine = QemuMachine(folder, image, incarnation, running, Base(record.ram_base))
         if status in STOPPED:
@@ -103,6 +107,10 @@ class Adopter:
             with contextlib.suppress(MonitorError):
                 await machine.running.monitor.run("cont")
         await asyncio.to_thread(saved.discard_pauses, machine.folder)
+        try:
+            await settle_chain(machine)
+        except (MonitorError, OSError, ValueError) as error:
+            log.warning("chain_not_settled", sandbox_id=str(spec.sandbox_id), reason=repr(error))
         try:
             await machine.identify(spec, self.guest_timeout_seconds)
             known_mb = machine.image.manifest.disk_size_mb
@@ -127,3 +135,12 @@ class Adopter:
             uid = Path(f"/proc/{pid}").stat().st_uid
             return uid if uid != os.geteuid() else None
         return None
+
+
+def _launched_with(pid: int, folder: Path) -> Path:
+    """The overlay that a QEMU began with, as its command line says."""
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if match := re.search(rb"file\.filename=[^,\0]*/(overlay[^,/\0]*)", words):
+            return folder / match[1].decode()
+    return folder / OVERLAY

@@ -14,13 +14,14 @@ from uuid import UUID
 import structlog
 
 from agent.drivers.driver import StageMark
+from agent.drivers.qemu import layers as chains
 from agent.drivers.qemu import records, saved
 from agent.drivers.qemu.arguments import Boot
 from agent.drivers.qemu.cgroups import Limits
-from agent.drivers.qemu.disks import OVERLAY
 from agent.drivers.qemu.growth import grow
 from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.launch import Launcher, Plan
+from agent.drivers.qemu.layers import Layers
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.settings import QemuSettings
@@ -36,6 +37,7 @@ class Booter:
 
     settings: QemuSettings
     store: ImageStore
+    layers: Layers
     launcher: Launcher
 
     async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> QemuMachine:
@@ -62,7 +64,11 @@ class Booter:
 
     def _make_ready(self, folder: Path) -> Image:
         """Nothing else uses the disk, and nothing that was saved counts any more. Blocks. Raises: AgentError."""
-        if not (folder / OVERLAY).exists():
+        try:
+            there = chains.overlay(folder).exists()
+        except (OSError, ValueError) as error:
+            raise AgentError(Code.START_FAILED, "The sandbox's disk is damaged.", detail=str(error)) from error
+        if not there:
             raise AgentError(Code.START_FAILED, "The sandbox has no disk on this host.")
         name = records.image_of(folder)
         image = self.store.get(name)
@@ -78,6 +84,7 @@ class Booter:
     ) -> QemuMachine:
         known = image.manifest
         base = (self.settings.data_dir / known.disks[-1]).parent
+        chain = chains.read(folder)
         async with contextlib.AsyncExitStack() as undo:
             running = await self.launcher.launch(
                 Plan(
@@ -86,7 +93,7 @@ class Booter:
                     folder=folder,
                     guest_arguments=known.arguments,
                     accelerator=known.accelerator,
-                    disk=image.disk(folder / OVERLAY, self.settings.data_dir),
+                    disk=image.disk(folder / chain.overlay, self.settings.data_dir, self.layers.paths(chain.layers)),
                     ram_fd=self.store.empty_ram(),
                     ram_bytes=known.ram_bytes,
                     ram_shared=False,

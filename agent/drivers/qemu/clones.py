@@ -12,19 +12,20 @@ from uuid import UUID
 import structlog
 
 from agent.drivers.driver import StageMark
-from agent.drivers.qemu import disks, ram, saved
+from agent.drivers.qemu import disks, layers, ram, saved
 from agent.drivers.qemu.cgroups import Limits
 from agent.drivers.qemu.disks import DISK_FULL_ERRNOS, OVERLAY
 from agent.drivers.qemu.growth import grow
 from agent.drivers.qemu.images import Image, ImageStore, closing
 from agent.drivers.qemu.launch import Launcher, Plan, Running, settled
+from agent.drivers.qemu.layers import Chain
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import ManifestError, PauseManifest
 from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.pausing import save
-from agent.drivers.qemu.ram import Base
-from agent.drivers.qemu.saved import SavedMemory
+from agent.drivers.qemu.ram import Base, Runs
 from agent.drivers.qemu.settings import QemuSettings
+from agent.drivers.qemu.snapshots import Snapshot, Snapshots
 from agent.errors import AgentError, Code
 from agent.machine import Spec
 
@@ -38,6 +39,7 @@ class Cloner:
 
     settings: QemuSettings
     store: ImageStore
+    snapshots: Snapshots
     launcher: Launcher
     qemu_version: str
 
@@ -77,6 +79,50 @@ class Cloner:
             undo.pop_all()
         return machine
 
+    async def fork(self, spec: Spec, incarnation: UUID, snapshot: Snapshot, stage: StageMark) -> QemuMachine:
+        """A new machine that begins as what was kept of another; see `Driver.start`. Raises: AgentError."""
+        kept, folder = snapshot.manifest, self.settings.machines_dir / str(spec.sandbox_id)
+        image = self.store.get(kept.image_id)
+        if image is None or kept.qemu_version != self.qemu_version:
+            message = "What was kept of the sandbox needs another image or another QEMU than this host has."
+            raise AgentError(Code.IMAGE_MISMATCH, message, detail=f"{kept.image_id} {kept.qemu_version}")
+        if (spec.vcpus, spec.memory_mb) != (kept.vcpus, kept.memory_mb):
+            message = f"A fork has its parent's shape: {kept.vcpus} vCPUs and {kept.memory_mb} MB of memory."
+            raise AgentError(Code.UNSUPPORTED_SHAPE, message)
+        check_disk_size(spec, kept.disk_size_mb)
+        base = Base(kept.ram_base)
+        ram_fd = await self.store.base_of(image, base)
+        stage("image")
+        try:
+            folder.mkdir(mode=0o711)
+        except FileExistsError as error:
+            raise AgentError(Code.START_FAILED, "This sandbox has files on the host already.") from error
+        async with contextlib.AsyncExitStack() as undo:
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            try:
+                disks.make_overlay(folder / OVERLAY, spec.disk_size_mb)
+                await asyncio.to_thread(layers.write, folder, Chain(OVERLAY, kept.layers))
+                state_fd = saved.open_state(snapshot.folder, kept.files)
+            except OSError as error:
+                raise disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error
+            except ManifestError as error:
+                message = "What was kept of the sandbox is damaged."
+                raise AgentError(Code.UNKNOWN_SNAPSHOT, message, detail=str(error)) from error
+            stage("disk")
+            with closing(state_fd):
+                plan = self._plan(spec, incarnation, image, folder, ram_fd, state_fd)
+                running = await self.launcher.launch(dataclasses.replace(plan, ram_base=base))
+                machine = QemuMachine(folder, image, incarnation, running, base)
+                undo.push_async_callback(machine.end)
+                stage("spawn")
+                await self._restore(running, image, snapshot.runs, snapshot.content, state_fd)
+            stage("restore")
+            await machine.identify(spec, self.settings.guest_timeout_seconds)
+            await grow(machine, spec.disk_size_mb, kept.disk_size_mb, self.settings.grow_timeout_seconds)
+            stage("guest")
+            undo.pop_all()
+        return machine
+
     async def resume(self, spec: Spec, incarnation: UUID, stage: StageMark) -> QemuMachine:
         """See `Driver.resume`. Raises: AgentError."""
         folder = self.settings.machines_dir / str(spec.sandbox_id)
@@ -102,7 +148,7 @@ class Cloner:
                 machine = QemuMachine(folder, image, incarnation, running, base)
                 undo.push_async_callback(machine.end)
                 stage("spawn")
-                await self._restore(running, image, memory)
+                await self._restore(running, image, memory.runs, memory.content, memory.state_fd)
                 undo.push_async_callback(self._save_again, spec, machine)
                 stage("restore")
                 await machine.identify(spec, self.settings.guest_timeout_seconds)
@@ -113,13 +159,14 @@ class Cloner:
         return machine
 
     def _plan(self, spec: Spec, incarnation: UUID, image: Image, folder: Path, ram_fd: int, state_fd: int) -> Plan:
+        chain = layers.read(folder)
         return Plan(
             name=str(incarnation),
             image_id=image.manifest.content_id,
             folder=folder,
             guest_arguments=image.manifest.arguments,
             accelerator=image.manifest.accelerator,
-            disk=image.disk(folder / OVERLAY, self.settings.data_dir),
+            disk=image.disk(folder / chain.overlay, self.settings.data_dir, self.snapshots.layers.paths(chain.layers)),
             ram_fd=ram_fd,
             ram_bytes=image.manifest.ram_bytes,
             ram_shared=False,
@@ -134,12 +181,17 @@ class Cloner:
         return image
 
     def _check(self, manifest: PauseManifest, folder: Path, image: Image) -> None:
-        """Raises: ManifestError, OSError."""
+        """Raises: ManifestError, OSError; AgentError IMAGE_MISMATCH when another QEMU is needed."""
         if manifest.qemu_version != self.qemu_version:
-            raise ManifestError(f"saved by QEMU {manifest.qemu_version}, this is {self.qemu_version}")
+            raise AgentError(
+                Code.IMAGE_MISMATCH,
+                f"The sandbox was paused under QEMU {manifest.qemu_version}, and only that can load its memory; this "
+                f"host has {self.qemu_version} now. It is kept as it is, and resumes when the host has the former QEMU "
+                "again.",
+            )
         if manifest.accelerator != image.manifest.accelerator:
             raise ManifestError(f"saved under {manifest.accelerator}, its image is for {image.manifest.accelerator}")
-        if manifest.disk_stamp != disks.stamp(folder / OVERLAY):
+        if manifest.disk_stamp != disks.stamp(layers.overlay(folder)):
             raise ManifestError("the disk was written to after its memory was saved")
 
     async def _load(self, running: Running, state_fd: int) -> None:
@@ -155,17 +207,17 @@ class Cloner:
         finally:
             resumed.cancel()
 
-    async def _restore(self, running: Running, image: Image, memory: SavedMemory) -> None:
+    async def _restore(self, running: Running, image: Image, runs: Runs, content: memoryview, state_fd: int) -> None:
         """Puts the saved pages in, then loads. Raises: AgentError START_FAILED."""
         try:
             mapped = ram.mapped_ram(running.process.identity.pid, image.manifest.ram_bytes)
-            writing = asyncio.get_running_loop().run_in_executor(None, mapped.write, memory.runs, memory.content)
+            writing = asyncio.get_running_loop().run_in_executor(None, mapped.write, runs, content)
             await settled(writing)
         except (OSError, LookupError) as error:
             raise AgentError(
                 Code.START_FAILED, "The machine's memory could not be restored.", detail=str(error)
             ) from error
-        await self._load(running, memory.state_fd)
+        await self._load(running, state_fd)
 
     async def _save_again(self, spec: Spec, machine: QemuMachine) -> None:
         """A machine that was resumed but does not answer may have written to its disk: it is saved as it is now, so

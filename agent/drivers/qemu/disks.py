@@ -52,6 +52,16 @@ def make_overlay(path: Path, size_mb: int) -> None:
         os.close(fd)
 
 
+def blocks_of(path: Path) -> int:
+    """Bytes of the blocks that a file, or everything in a folder, takes on the disk. What goes meanwhile counts as
+    nothing."""
+    total = 0
+    for each in (path, *path.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):
+            total += each.lstat().st_blocks * 512
+    return total
+
+
 def stamp(overlay: Path) -> list[int]:
     """Changes whenever the disk was written to: what was saved of memory fits no other disk."""
     status = overlay.stat()

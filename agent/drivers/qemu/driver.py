@@ -11,11 +11,13 @@ from agent.drivers.driver import (
     DriverFacts,
     Isolation,
     LiveMachine,
+    NewTemplate,
     ProcessIdentity,
+    ProgressMark,
     StageMark,
     TemplateImage,
 )
-from agent.drivers.qemu import accelerator, prerequisites, records, saved, tsc
+from agent.drivers.qemu import accelerator, layers, prerequisites, records, saved, templates, tsc
 from agent.drivers.qemu.adoption import Adopter
 from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import find_groups
@@ -24,15 +26,18 @@ from agent.drivers.qemu.host import Host
 from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.jail import find_jail
 from agent.drivers.qemu.launch import Launcher, settled
+from agent.drivers.qemu.layers import Layers
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.pausing import save
 from agent.drivers.qemu.settings import QemuSettings
 from agent.drivers.qemu.shapes import BaseImages, Shapes
+from agent.drivers.qemu.snapshots import Snapshots
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.template import TemplateMaker
+from agent.drivers.qemu.templates import Templates
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
-from agent.machine import Spec
+from agent.machine import Spec, TemplateType
 
 
 class QemuDriver:
@@ -45,6 +50,10 @@ class QemuDriver:
         self._settings = settings
         self._base_images = base_images
         self._store = ImageStore(settings.images_dir)
+        self._snapshots = Snapshots(
+            settings.data_dir / "snapshots", settings.machines_dir, Layers(settings.data_dir / "layers")
+        )
+        self._templates = Templates(settings, self._store, self._snapshots)
         self._tasks = Tasks()
         self._machines: dict[UUID, QemuMachine] = {}
         self._host: Host | None = None
@@ -82,8 +91,8 @@ class QemuDriver:
             groups=groups,
             uids=uids,
             changes_user=jail.changes_user,
-            cloner=Cloner(settings, self._store, launcher, version),
-            booter=Booter(settings, self._store, launcher),
+            cloner=Cloner(settings, self._store, self._snapshots, launcher, version),
+            booter=Booter(settings, self._store, self._snapshots.layers, launcher),
             shapes=Shapes(
                 self._store,
                 TemplateMaker(
@@ -94,13 +103,15 @@ class QemuDriver:
                 verdict=verdict,
                 qemu_version=version,
                 tsc_khz=await asyncio.to_thread(tsc.tsc_khz, settings.data_dir),
-                data_dir=settings.data_dir,
+                settings=settings,
+                images_in_use=self._snapshots.images_in_use,
             ),
             adopter=Adopter(
                 self._store, groups, uids, settings.guest_timeout_seconds, settings.grow_timeout_seconds, self._tasks
             ),
         )
         await asyncio.to_thread(self._store.open)
+        await asyncio.to_thread(self._snapshots.open)
 
     async def close(self) -> None:
         """See `Driver.close`."""
@@ -134,11 +145,15 @@ class QemuDriver:
 
     async def _image(self, spec: Spec) -> Image:
         """What a new sandbox begins as. Raises: AgentError, as `Driver.start`."""
-        # Templates of type SNAPSHOT are known by their id and have one shape: they are looked up in the store here.
+        if spec.template_type is TemplateType.SNAPSHOT:
+            return templates.image_of(self._store, spec, self._ready.qemu_version)
         return await self._ready.shapes.image(spec.template_name, spec.vcpus, spec.memory_mb)
 
     async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.start`."""
+        if spec.snapshot_id is not None:
+            snapshot = await self._snapshots.load(spec.snapshot_id)
+            return self._watched(spec, await self._ready.cloner.fork(spec, incarnation, snapshot, stage))
         image = await self._image(spec)
         return self._watched(spec, await self._ready.cloner.start(spec, incarnation, image, stage))
 
@@ -166,7 +181,9 @@ class QemuDriver:
         await settled(self._tasks.start(self._pause(spec, _ours(machine), stage), f"pause {spec.sandbox_id}"))
 
     async def _pause(self, spec: Spec, machine: QemuMachine, stage: StageMark) -> None:
-        await save(spec, machine, self._ready.qemu_version, self._settings.save_timeout_seconds, stage)
+        # Its own: QEMU may have been upgraded since it was started.
+        version = machine.running.monitor.qemu_version or self._ready.qemu_version
+        await save(spec, machine, version, self._settings.save_timeout_seconds, stage)
         await machine.end()
         stage("release")
 
@@ -190,7 +207,35 @@ class QemuDriver:
             await machine.end()
         await asyncio.to_thread(records.end_process, folder)
         await asyncio.to_thread(records.end_strays, folder)
+        has_layers = (folder / layers.NOTE).exists()
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if has_layers:
+            await self._snapshots.sweep()
+
+    async def snapshot(self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark) -> None:
+        """See `Driver.snapshot`."""
+        if machine is None:
+            work = self._snapshots.keep_paused(spec, self._folder(spec.sandbox_id), snapshot_id, stage)
+        else:
+            seconds = self._settings.save_timeout_seconds
+            work = self._snapshots.keep_running(spec, _ours(machine), snapshot_id, seconds, stage)
+        await settled(self._tasks.start(work, f"snapshot {snapshot_id}"))
+
+    async def has_snapshot(self, snapshot_id: UUID) -> bool:
+        """See `Driver.has_snapshot`."""
+        return await asyncio.to_thread(self._snapshots.has, snapshot_id)
+
+    async def drop_snapshot(self, snapshot_id: UUID) -> None:
+        """See `Driver.drop_snapshot`."""
+        await self._snapshots.drop(snapshot_id)
+
+    async def make_template(self, snapshot_id: UUID, template: NewTemplate, progress: ProgressMark) -> TemplateImage:
+        """See `Driver.make_template`."""
+        return (await self._templates.make(await self._snapshots.load(snapshot_id), template, progress)).listed()
+
+    async def remove_template(self, template_id: UUID) -> None:
+        """See `Driver.remove_template`."""
+        await self._templates.remove(template_id)
 
     async def leftovers(self) -> frozenset[UUID]:
         """See `Driver.leftovers`."""

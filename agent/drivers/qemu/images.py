@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import structlog
 
 from agent.drivers.driver import TemplateImage
-from agent.drivers.qemu import manifests, ram, records
+from agent.drivers.qemu import disks, manifests, ram, records
 from agent.drivers.qemu.arguments import Disk
 from agent.drivers.qemu.manifests import ImageManifest, ManifestError
 from agent.errors import AgentError, Code
@@ -30,14 +31,22 @@ class Image:
     folder: Path
     manifest: ImageManifest
 
-    def disk(self, overlay: Path, data_dir: Path) -> Disk:
+    def disk(self, overlay: Path, data_dir: Path, layers: tuple[Path, ...] = ()) -> Disk:
         """The chain of a machine's disk upon this image."""
-        return Disk(overlay, tuple(data_dir / name for name in self.manifest.disks))
+        return Disk(overlay, tuple(data_dir / name for name in self.manifest.disks), layers)
 
     def listed(self) -> TemplateImage:
         """As others see it."""
         known = self.manifest
-        return TemplateImage(known.template_name, known.vcpus, known.memory_mb, known.disk_size_mb, known.content_id)
+        return TemplateImage(
+            known.template_name,
+            known.vcpus,
+            known.memory_mb,
+            known.disk_size_mb,
+            known.content_id,
+            UUID(known.template_id) if known.template_id else None,
+            disks.blocks_of(self.folder),
+        )
 
 
 class ImageStore:
@@ -94,7 +103,7 @@ class ImageStore:
 
     def publish(self, unfinished: Path, manifest: ImageManifest) -> Image:
         """Makes it durable and visible. Blocks. Raises: OSError."""
-        for name in (STATE, DISK):
+        for name in (STATE, *(path.name for path in unfinished.glob("disk*"))):
             with (unfinished / name).open("rb") as file:
                 os.fsync(file.fileno())
         manifests.write(unfinished, manifest)
@@ -106,6 +115,19 @@ class ImageStore:
         image = Image(final, manifest)
         self._images[manifest.content_id] = image
         return image
+
+    def remove(self, content_id: str) -> None:
+        """Removes an image that no machine stands on. May be cut off: the next `open` removes the rest. Blocks.
+
+        Raises: OSError.
+        """
+        if (fd := self._sealed.pop(content_id, -1)) >= 0:
+            os.close(fd)
+        if self._images.pop(content_id, None) is not None:
+            doomed = self._folder / f"{UNFINISHED}{content_id}"
+            shutil.rmtree(doomed, ignore_errors=True)
+            self.path(content_id).rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
 
     def discard(self, unfinished: Path) -> None:
         """Removes what will not be published. May be repeated."""
@@ -146,6 +168,8 @@ class ImageStore:
 
 def _load(image: Image) -> int:
     manifests.check(STATE, image.manifest.state, manifests.sum_of_file(image.folder / STATE))
+    if image.manifest.ram_sha256 and ram.sum_of(image.folder / RAM) != image.manifest.ram_sha256:
+        raise ManifestError(f"{image.folder / RAM} is not what was stored")
     fd = ram.load_sealed(image.folder / RAM)
     if os.fstat(fd).st_size != image.manifest.ram_bytes:
         os.close(fd)

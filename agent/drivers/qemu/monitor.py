@@ -74,6 +74,17 @@ class Monitor:
         except (QMPError, OSError, TimeoutError) as error:
             raise MonitorError(f"{command}: {error!r}") from error
 
+    @property
+    def qemu_version(self) -> str:
+        """Of the program at the other end, such as `7.2.22`: an adopted machine may run an older one than this host
+        has. Empty if it did not say."""
+        greeting = self._client.greeting
+        try:
+            numbers: Any = {} if greeting is None else greeting.QMP.version["qemu"]
+            return ".".join(str(int(numbers[part])) for part in ("major", "minor", "micro"))
+        except (KeyError, TypeError, ValueError):
+            return ""
+
     def event(self, name: str) -> "asyncio.Future[None]":
         """The next event of that name, from now on; fails with MonitorError if QEMU ends first."""
         future = asyncio.get_running_loop().create_future()

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agent.drivers.driver import ProcessIdentity
-from agent.drivers.qemu.disks import OVERLAY
 from agent.drivers.qemu.spawn import start_ticks
 
 FILE = "process.json"
@@ -70,7 +69,7 @@ def end_strays(folder: Path) -> int:
     """Ends QEMUs on this folder's disk that no record names: the agent was killed in the moment between their start
     and their record. Looks at all processes (~10 ms; blocks). Answers how many there were."""
     record = read(folder)
-    disk = f"file.filename={folder / OVERLAY},".encode()
+    disk = f"file.filename={folder}/overlay".encode()
     count = 0
     for entry in Path("/proc").glob("[0-9]*"):
         pid = int(entry.name)

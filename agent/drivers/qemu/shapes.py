@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from agent.drivers.qemu import accelerator
 from agent.drivers.qemu.accelerator import Verdict
 from agent.drivers.qemu.images import Image, ImageStore
+from agent.drivers.qemu.settings import QemuSettings
+from agent.drivers.qemu.superseded import Sweeper
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.template import Recipe, TemplateMaker
 from agent.errors import AgentError, Code
@@ -34,8 +35,10 @@ class Shapes:
         verdict: Verdict,
         qemu_version: str,
         tsc_khz: int,
-        data_dir: Path,
+        settings: QemuSettings,
+        images_in_use: Callable[[], frozenset[str]],
     ) -> None:
+        """`images_in_use` are those that something beside sandboxes stands on. It blocks."""
         self.verdict = verdict
         self._store = store
         self._maker = maker
@@ -43,7 +46,8 @@ class Shapes:
         self._tasks = tasks
         self._qemu_version = qemu_version
         self._tsc_khz = tsc_khz
-        self._data_dir = data_dir
+        self._data_dir = settings.data_dir
+        self._sweeper = Sweeper(settings, store, base_images, self._recipe, images_in_use)
         self._making: dict[str, asyncio.Task[Image]] = {}
         self._turns = asyncio.Semaphore(BOOTS_AT_ONCE)
 
@@ -56,14 +60,16 @@ class Shapes:
         if memory_mb < MEMORY_MB_MIN:
             raise AgentError(Code.UNSUPPORTED_SHAPE, f"A machine needs at least {MEMORY_MB_MIN} MB of memory.")
         base = await self._base_images(template_name)
-        recipe = self._recipe(template_name, vcpus, memory_mb, base)
+        if self._sweeper.note(template_name, base):
+            self._tasks.keep(self._sweeper.sweep(), "sweep")
+        recipe = self._recipe(template_name, base, vcpus, memory_mb)
         try:
             return await self._made(recipe)
         except AgentError as error:
             if recipe.accelerator == "tcg" or error.code is not Code.START_FAILED:
                 raise
             self._distrust_kvm(error.message)
-            return await self._made(self._recipe(template_name, vcpus, memory_mb, base))
+            return await self._made(self._recipe(template_name, base, vcpus, memory_mb))
 
     def _distrust_kvm(self, problem: str) -> None:
         """The probe's guest is tiny; a template is the proof. Emulated, it runs on any host."""
@@ -83,9 +89,12 @@ class Shapes:
 
     async def _make(self, recipe: Recipe) -> Image:
         async with self._turns:
-            return await self._maker.make(recipe)
+            image = await self._maker.make(recipe)
+        # What it replaces is not needed any more, unless a sandbox stands on it.
+        self._tasks.keep(self._sweeper.sweep(), "sweep")
+        return image
 
-    def _recipe(self, template_name: str, vcpus: int, memory_mb: int, base: BaseImage) -> Recipe:
+    def _recipe(self, template_name: str, base: BaseImage, vcpus: int, memory_mb: int) -> Recipe:
         return Recipe(
             template_name, vcpus, memory_mb, base, self.verdict.accelerator, self._qemu_version, self._tsc_khz
         )

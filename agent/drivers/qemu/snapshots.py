@@ -1,8 +1,8 @@
 """Snapshots: what a sandbox is at one moment, kept aside for templates and forks.
 
 A machine that runs stands still while QEMU writes its device state, its own pages are read, and its disk gets a new
-overlay; what takes long, writing and syncing the pages, comes after it has gone on. Where the agent is killed meanwhile,
-either nothing counts or all of it: see `layers.py` for the disk, and `settle_chain` for what an adopting agent does.
+overlay; what takes long, writing and syncing the pages, comes after it has gone on. Where the agent is killed
+meanwhile, either nothing counts or all of it: `settle_chain` is what an adopting agent does about the disk.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -24,7 +25,7 @@ from agent.drivers.qemu.growth import top_node
 from agent.drivers.qemu.layers import Chain, Layers
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import FileSum, ManifestError, SnapshotManifest
-from agent.drivers.qemu.monitor import Monitor, MonitorError
+from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.pausing import goes_on, write_state
 from agent.drivers.qemu.ram import Runs
 from agent.drivers.qemu.saved import MEMORY, STATE, OwnPages, Unfinished, read_memory
@@ -57,7 +58,7 @@ class Snapshots:
         self._loaded: dict[UUID, Snapshot] = {}
         self._loading = asyncio.Lock()
         self._naming = asyncio.Lock()
-        """Held while a layer has a name that nothing mentions yet, and while layers that nothing mentions are removed."""
+        """Held while a layer has a name that nothing mentions yet, and while such layers are removed."""
 
     def open(self) -> None:
         """Removes what is not complete, and layers that nothing names. Raises: OSError."""
@@ -141,14 +142,19 @@ class Snapshots:
         """Snapshots that are not known."""
         folder = self._folder
         return [
-            Leftover(f"{folder.name}/{one}", disks.blocks_of(folder / str(one)), "A snapshot of which the ledger is silent.")
+            Leftover(
+                f"{folder.name}/{one}", disks.blocks_of(folder / str(one)), "A snapshot of which the ledger is silent."
+            )
             for one in sorted(self.all() - known)
         ]
 
     async def keep_running(
         self, spec: Spec, machine: QemuMachine, snapshot_id: UUID, timeout_seconds: float, stage: StageMark
     ) -> None:
-        """See `Driver.snapshot`, of a machine that runs. Raises: AgentError SNAPSHOT_FAILED, DISK_FULL, MACHINE_GONE."""
+        """See `Driver.snapshot`, of a machine that runs.
+
+        Raises: AgentError SNAPSHOT_FAILED, DISK_FULL, MACHINE_GONE.
+        """
         started = time.perf_counter()
         unfinished: Unfinished | None = None
         frozen: _Frozen | None = None
@@ -169,7 +175,9 @@ class Snapshots:
         finally:
             if unfinished is not None:
                 unfinished.close()
-        log.info("snapshot_kept", snapshot_id=str(snapshot_id), milliseconds=round((time.perf_counter() - started) * 1000))
+        log.info(
+            "snapshot_kept", snapshot_id=str(snapshot_id), milliseconds=round((time.perf_counter() - started) * 1000)
+        )
 
     def _begin(self, snapshot_id: UUID) -> Unfinished:
         return Unfinished(self._folder, f"{UNFINISHED}{snapshot_id}", str(snapshot_id))
@@ -239,7 +247,7 @@ class Snapshots:
             spec,
             snapshot_id,
             image_id=image.content_id,
-            qemu_version=machine.qemu_version,
+            qemu_version=machine.running.monitor.qemu_version,
             accelerator=image.accelerator,
             ram_base=machine.ram_base,
             names=frozen.after.layers,
@@ -346,26 +354,22 @@ class _Frozen:
 
 
 async def settle_chain(machine: QemuMachine, before: Chain | None = None) -> None:
-    """Makes a machine's note say what its QEMU writes to. `before` is the chain that it had when a snapshot began, if
-    that is known; else it is told from the note.
+    """Makes a machine's note say what its QEMU writes to. `before` is the chain that it had when a snapshot began, if that
+    is known.
 
     Raises: MonitorError, OSError, ValueError.
     """
     noted = layers.read(machine.folder)
     node = await top_node(machine)
-    if node == layers.node_of(noted.overlay):
-        machine.running.overlay = machine.folder / noted.overlay
-        return
-    if before is None:
-        # the note is at most one snapshot ahead of a QEMU that still writes to what it names as the topmost layer
-        launched = node == DISK_NODE
-        before = Chain(machine.running.overlay.name if launched else f"{node}{layers.SUFFIX}", noted.layers[1:])
-    if node != DISK_NODE and node != layers.node_of(before.overlay):
-        raise ValueError(f"{machine.folder}: QEMU writes to {node}, the note says {noted.overlay}")
-    if before != noted and (machine.folder / before.overlay).exists() and noted.overlay != before.overlay:
-        layers.write(machine.folder, before)
+    written = machine.running.overlay.name if node == DISK_NODE else f"{node}{layers.SUFFIX}"
+    if written != noted.overlay:
+        # the note is at most one snapshot ahead of its QEMU, which then still writes to what became the topmost layer
+        expected = Chain(written, noted.layers[1:])
+        if before not in (None, expected) or not (machine.folder / written).exists():
+            raise ValueError(f"{machine.folder}: QEMU writes to {written}, the note says {noted}")
+        layers.write(machine.folder, expected)
         (machine.folder / noted.overlay).unlink(missing_ok=True)
-    machine.running.overlay = machine.folder / before.overlay
+    machine.running.overlay = machine.folder / written
 
 
 def _node(name: str, number: int) -> dict[str, object]:
@@ -382,7 +386,8 @@ def _node(name: str, number: int) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path):  # type: ignore[no-untyped-def]
+def _opened(path: Path) -> Iterator[tuple[int, int]]:
+    """To write, and to read: QEMU opens what lies below an overlay once more, only to read."""
     to_write = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         to_read = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -176,6 +176,7 @@ class TemplateMaker:
                 disks=(os.path.relpath(own, self.data_dir), base),
                 state=manifests.sum_of_file(folder / STATE),
                 ram_bytes=recipe.memory_mb << 20,
+                ram_sha256=ram.sum_of(folder / RAM),
             )
             return self.store.publish(folder, manifest)
         except OSError as error:

@@ -166,3 +166,19 @@ async def test_without_a_host_it_lives_but_is_not_ready(platform: Platform) -> N
     assert ready.status_code == 503
     assert ready.json()["status"] == "not ready"
     assert any(not check["ok"] for check in ready.json()["checks"])
+
+
+async def test_a_base_template_that_another_process_adds_is_there_at_once(platform: Platform) -> None:
+    added = _run("add-base-template", "mine", "--disk-size-mb", "5120", DATABASE_URL=platform.database_url)
+    assert added.stdout == "added\n", added.stderr
+    key = _run("create-key", "--name", "reader", DATABASE_URL=platform.database_url).stdout.strip()
+    async with Client(platform.url, key) as client:
+        found = await client.ask('{ template(name: "mine") { id type diskSizeMb isPlatform } }')
+    assert (found["type"], found["isPlatform"]) == ("BASE", True)
+    listed = json.loads(_run("list-base-templates", DATABASE_URL=platform.database_url).stdout)
+    assert [(row["name"], row["sandboxes"]) for row in listed if row["id"] == found["id"]] == [("mine", 0)]
+    again = _run("add-base-template", "mine", "--disk-size-mb", "5120", DATABASE_URL=platform.database_url)
+    assert again.stdout == "there\n"
+    assert _run("remove-base-template", "mine", DATABASE_URL=platform.database_url).stdout == "mine\n"
+    gone = _run("remove-base-template", "mine", DATABASE_URL=platform.database_url)
+    assert (gone.returncode, gone.stdout, "no base template" in gone.stderr) == (1, "", True)

@@ -14,7 +14,7 @@ from agent.drivers.driver import Command, Exited, LiveMachine, Output
 from agent.drivers.qemu import QemuDriver, QemuSettings
 from agent.drivers.qemu.machine import QemuMachine
 from agent.errors import AgentError, Code
-from agent.images import BaseImage, base_image
+from agent.images import BaseImage, Resolver, UnknownTemplate
 from agent.machine import Spec
 
 NO_STAGES = lambda _: None  # noqa: E731
@@ -25,6 +25,11 @@ def new_spec(**environment: str) -> Spec:
     return Spec(uuid4(), UUID(int=1), "base", 1, 512, 5120, environment)
 
 
+def spec_of(template_name: str) -> Spec:
+    """The same of another base template."""
+    return dataclasses.replace(new_spec(), template_name=template_name)
+
+
 class Laboratory:
     """Shared by the tests of a run: the memory image is made once."""
 
@@ -32,15 +37,14 @@ class Laboratory:
         # Not below pytest's folders, which are closed to the users that machines run as.
         self.data_dir = Path(tempfile.mkdtemp(prefix="nestbox-test-", dir="/var/tmp"))
         self.data_dir.chmod(0o711)
-        self._base: BaseImage | None = None
         self.settings = QemuSettings(data_dir=self.data_dir, cache_dir=cache_dir)
+        self._resolver = Resolver(cache_dir, self.data_dir, lambda _: None)
 
     async def base_image(self, name: str = "base") -> BaseImage:
-        if name != "base":
-            raise AgentError(Code.UNKNOWN_TEMPLATE, f"There is no template {name}.")
-        if self._base is None:
-            self._base = await base_image(self.settings.cache_dir, self.data_dir, lambda _: None)
-        return self._base
+        try:
+            return await self._resolver(name)
+        except UnknownTemplate as error:
+            raise AgentError(Code.UNKNOWN_TEMPLATE, str(error)) from error
 
     @contextlib.asynccontextmanager
     async def driver(self) -> AsyncIterator[QemuDriver]:

@@ -1,0 +1,188 @@
+"""Images that are made of snapshots: memory merged, disk flattened, kernel beside it. They stand on nothing else."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from agent.drivers.driver import NewTemplate, ProgressMark
+from agent.drivers.qemu import manifests, ram
+from agent.drivers.qemu.clones import disk_error
+from agent.drivers.qemu.images import RAM, STATE, Image, ImageStore
+from agent.drivers.qemu.launch import settled
+from agent.drivers.qemu.manifests import ImageManifest, ManifestError
+from agent.drivers.qemu.ram import Base
+from agent.drivers.qemu.settings import QemuSettings
+from agent.drivers.qemu.snapshots import Snapshot, Snapshots
+from agent.drivers.qemu.superseded import images_in_use
+from agent.errors import AgentError, Code
+from agent.images.build import link_or_copy
+from agent.machine import Spec
+
+DISK = "disk"  # raw, sparse
+FLATTEN_SECONDS = 3600.0  # of a disk of any size; ~1 s for 300 MB that are used
+DISK_SHARE = 80  # of the progress: flattening takes most of the time
+_PERCENT = re.compile(rb"\((\d+)\.\d+/100%\)")
+log = structlog.get_logger()
+
+
+def content_id(template_id: UUID) -> str:
+    """The name of a template's image."""
+    return f"template-{template_id.hex}"
+
+
+def image_of(store: ImageStore, spec: Spec, qemu_version: str) -> Image:
+    """The image of a template that was made of a sandbox. Raises: AgentError UNKNOWN_TEMPLATE, UNSUPPORTED_SHAPE,
+    IMAGE_MISMATCH."""
+    image = store.get(content_id(spec.template_id))
+    if image is None:
+        raise AgentError(Code.UNKNOWN_TEMPLATE, "This host has no such template.")
+    known = image.manifest
+    if (spec.vcpus, spec.memory_mb) != (known.vcpus, known.memory_mb):
+        message = f"The template's shape is fixed: {known.vcpus} vCPUs and {known.memory_mb} MB of memory."
+        raise AgentError(Code.UNSUPPORTED_SHAPE, message)
+    if known.qemu_version != qemu_version:
+        message = (
+            f"The template's memory was saved under QEMU {known.qemu_version}, and only that can load it; this host "
+            f"has {qemu_version} now. It is kept as it is."
+        )
+        raise AgentError(Code.IMAGE_MISMATCH, message)
+    return image
+
+
+class Templates:
+    """Makes and removes them."""
+
+    def __init__(self, settings: QemuSettings, store: ImageStore, snapshots: Snapshots) -> None:
+        self._settings = settings
+        self._store = store
+        self._snapshots = snapshots
+
+    async def make(self, snapshot: Snapshot, template: NewTemplate, progress: ProgressMark) -> Image:
+        """See `Driver.make_template`. Raises: AgentError SNAPSHOT_FAILED, DISK_FULL, IMAGE_MISMATCH."""
+        name = content_id(template.template_id)
+        if image := self._store.get(name):
+            return image
+        base = self._store.get(snapshot.manifest.image_id)
+        if base is None:
+            raise AgentError(Code.IMAGE_MISMATCH, "The image that the sandbox stands on is not on this host.")
+        folder = self._store.begin(name)
+        try:
+            progress(0)
+            await self._flatten(snapshot, base, folder / DISK, lambda percent: progress(percent * DISK_SHARE // 100))
+            publishing = asyncio.get_running_loop().run_in_executor(
+                None, self._publish, snapshot, base, template, folder
+            )
+            image = await settled(publishing)
+            progress(100)
+            return image
+        except OSError as error:
+            raise disk_error(error, Code.SNAPSHOT_FAILED, "The template could not be stored.") from error
+        finally:
+            await asyncio.to_thread(self._store.discard, folder)
+
+    def _publish(self, snapshot: Snapshot, base: Image, template: NewTemplate, folder: Path) -> Image:
+        kept, known = snapshot.manifest, base.manifest
+        stored = base.folder / RAM if Base(kept.ram_base) is Base.IMAGE else None
+        ram.merge(stored, snapshot.runs, snapshot.content, known.ram_bytes, folder / RAM)
+        shutil.copyfile(snapshot.folder / STATE, folder / STATE)
+        below = (self._settings.data_dir / known.disks[-1]).parent
+        for part in ("kernel", "initrd"):
+            link_or_copy(below / part, folder / part)
+        (folder / DISK).chmod(0o444)
+        own = self._store.path(content_id(template.template_id)) / DISK
+        manifest = ImageManifest(
+            content_id=content_id(template.template_id),
+            template_name=template.name,
+            vcpus=kept.vcpus,
+            memory_mb=kept.memory_mb,
+            disk_size_mb=kept.disk_size_mb,
+            accelerator=known.accelerator,
+            qemu_version=kept.qemu_version,
+            cpu=known.cpu,
+            tsc_khz=known.tsc_khz,
+            kernel_arguments=known.kernel_arguments,
+            arguments=known.arguments,
+            base_content_id=known.base_content_id,
+            disks=(os.path.relpath(own, self._settings.data_dir),),
+            state=manifests.sum_of_file(folder / STATE),
+            ram_bytes=known.ram_bytes,
+            template_id=str(template.template_id),
+            ram_sha256=ram.sum_of(folder / RAM),
+        )
+        return self._store.publish(folder, manifest)
+
+    async def _flatten(self, snapshot: Snapshot, base: Image, target: Path, progress: ProgressMark) -> None:
+        """All layers as one raw file, without holes and zeros, read as slowly as others want it. Its process is ended
+        if this is cancelled.
+
+        Raises: AgentError SNAPSHOT_FAILED, DISK_FULL; OSError.
+        """
+        layers = self._snapshots.layers.paths(snapshot.manifest.layers)
+        chain = base.disk(layers[0], self._settings.data_dir, layers[1:])
+        if not chain.below:
+            raise AgentError(Code.SNAPSHOT_FAILED, "The sandbox's disk stands on nothing.")
+        process = await asyncio.create_subprocess_exec(
+            *("nice", "-n", "19", "ionice", "-c", "3"),
+            *("qemu-img", "convert", "-p", "-O", "raw", "-S", "4k", _json(chain.overlay, chain.below), str(target)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(FLATTEN_SECONDS):
+                words = await _followed(process, progress)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            text = words.decode("utf-8", "replace").strip()
+            if "No space left" in text:
+                raise AgentError(Code.DISK_FULL, "The host's disk is full.", detail=text)
+            raise AgentError(Code.SNAPSHOT_FAILED, "The template's disk could not be made.", detail=text)
+
+    async def remove(self, template_id: UUID) -> None:
+        """See `Driver.remove_template`. Raises: AgentError TEMPLATE_IN_USE."""
+        name = content_id(template_id)
+        if self._store.get(name) is None:
+            return
+        try:
+            used = await asyncio.to_thread(images_in_use, self._settings.machines_dir)
+            used |= await asyncio.to_thread(self._snapshots.images_in_use)
+        except (ManifestError, AgentError) as error:
+            message = "Whether a sandbox stands on the template cannot be told now; try again."
+            raise AgentError(Code.TEMPLATE_IN_USE, message, detail=str(error)) from error
+        if name in used:
+            raise AgentError(Code.TEMPLATE_IN_USE, "A sandbox on this host stands on the template.")
+        await asyncio.to_thread(self._store.remove, name)
+
+
+def _json(overlay: Path, below: tuple[Path, ...]) -> str:
+    """A chain as qemu-img is told of it, in full: what headers say of it is not believed."""
+    described: dict[str, object] | None = None
+    for path in reversed((overlay, *below)):
+        raw = described is None
+        node: dict[str, object] = {
+            "driver": "raw" if raw else "qcow2",
+            "file": {"driver": "file", "filename": str(path), "locking": "off"},
+        }
+        if not raw:
+            node["backing"] = described
+        described = node
+    return f"json:{json.dumps(described)}"
+
+
+async def _followed(process: asyncio.subprocess.Process, progress: ProgressMark) -> bytes:
+    """Passes on the percentages that qemu-img prints; what it complained of."""
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    while text := await process.stdout.read(256):
+        if found := _PERCENT.findall(text):
+            progress(int(found[-1]))
+    _, complaints = await process.communicate()
+    return complaints
