@@ -93,7 +93,7 @@ class Booter:
                     folder=folder,
                     guest_arguments=known.arguments,
                     accelerator=known.accelerator,
-                    disk=image.disk(folder / chain.overlay, self.settings.data_dir, self.layers.paths(chain.layers)),
+                    disk=image.disk(folder / chain.overlay, self.settings.data_dir, self.layers.below(chain)),
                     ram_fd=self.store.empty_ram(),
                     ram_bytes=known.ram_bytes,
                     ram_shared=False,

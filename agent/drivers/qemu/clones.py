@@ -166,7 +166,7 @@ class Cloner:
             folder=folder,
             guest_arguments=image.manifest.arguments,
             accelerator=image.manifest.accelerator,
-            disk=image.disk(folder / chain.overlay, self.settings.data_dir, self.snapshots.layers.paths(chain.layers)),
+            disk=image.disk(folder / chain.overlay, self.settings.data_dir, self.snapshots.layers.below(chain)),
             ram_fd=ram_fd,
             ram_bytes=image.manifest.ram_bytes,
             ram_shared=False,

@@ -32,6 +32,6 @@ async def grow(machine: QemuMachine, disk_size_mb: int, known_mb: int, deadline_
 async def top_node(machine: QemuMachine) -> str:
     """The part of the chain that is written to: another one after each snapshot of the disk. Raises: MonitorError."""
     for device in await machine.running.monitor.run("query-block"):
-        if str(device.get("qdev", "")).split("/")[-2:-1] == [GUEST_DISK]:
+        if GUEST_DISK in str(device.get("qdev", "")).split("/"):
             return str(device["inserted"]["node-name"])
     raise MonitorError("query-block: no disk")

@@ -5,7 +5,6 @@ in the machine's folder says which; it is the only place that does, headers of q
 lives as long as a chain or a snapshot names it.
 """
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from agent.drivers.qemu.disks import OVERLAY
 
 NOTE = "chain.json"
 SUFFIX = ".qcow2"
+READABLE = 0o444
 LAYERS_MAX = 8
 """Layers of one sandbox beyond which they are brought together (`streaming.py`): each costs QEMU ~1 MB and every read a
 look."""
@@ -64,13 +64,9 @@ def overlay(machine_dir: Path) -> Path:
     return machine_dir / read(machine_dir).overlay
 
 
-def next_overlay(machine_dir: Path) -> str:
-    """A name that no overlay of this machine has or had since the files were made."""
-    numbers = [0]
-    for path in machine_dir.glob(f"overlay-*{SUFFIX}"):
-        with contextlib.suppress(ValueError):
-            numbers.append(int(path.name.removeprefix("overlay-").removesuffix(SUFFIX)))
-    return f"overlay-{max(numbers) + 1}{SUFFIX}"
+def next_overlay() -> str:
+    """A name that no overlay has or had: QEMU remembers what it was told of, also when that came to nothing."""
+    return f"overlay-{uuid4().hex[:12]}{SUFFIX}"
 
 
 def node_of(overlay_name: str) -> str:
@@ -92,9 +88,16 @@ class Layers:
         """Where a layer lies."""
         return self._folder / name
 
-    def paths(self, names: Iterable[str]) -> tuple[Path, ...]:
-        """The same for several."""
-        return tuple(map(self.path, names))
+    def below(self, chain: Chain) -> tuple[Path, ...]:
+        """The layers of a machine that is about to start, made readable if an agent was killed before it could.
+
+        Raises: OSError.
+        """
+        paths = tuple(map(self.path, chain.layers))
+        for path in paths:
+            if path.stat().st_mode & 0o777 != READABLE:
+                _make_readable(path)
+        return paths
 
     def link(self, file: Path) -> str:
         """A name for what a file holds, as a layer: the same blocks, not a copy. Raises: OSError."""
@@ -106,8 +109,7 @@ class Layers:
         """Nobody writes to it any more: everybody may read it, it belongs to the agent, and it is on the disk. Blocks.
         Raises: OSError."""
         path = self.path(name)
-        os.chown(path, os.geteuid(), os.getegid())
-        path.chmod(0o444)
+        _make_readable(path)
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
@@ -126,6 +128,11 @@ class Layers:
         for path in gone:
             path.unlink(missing_ok=True)
         return len(gone)
+
+
+def _make_readable(path: Path) -> None:
+    os.chown(path, os.geteuid(), os.getegid())
+    path.chmod(READABLE)
 
 
 def without(chain: Chain, layers: Iterable[str]) -> Chain:

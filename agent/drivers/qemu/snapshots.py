@@ -190,7 +190,7 @@ class Snapshots:
 
     def _name_layer(self, spec: Spec, machine: QemuMachine) -> "_Frozen":
         chain = layers.read(machine.folder)
-        overlay = layers.next_overlay(machine.folder)
+        overlay = layers.next_overlay()
         disks.make_overlay(machine.folder / overlay, spec.disk_size_mb)
         layer = self.layers.link(machine.folder / chain.overlay)
         frozen = _Frozen(chain, chain.frozen(layer, overlay), layer)
@@ -211,9 +211,9 @@ class Snapshots:
             since = time.perf_counter()
             await monitor.run("stop")
             stage("stop")
-            async with asyncio.TaskGroup() as tasks:
-                reading = tasks.create_task(asyncio.to_thread(read_memory, mapped, machine.ram_base))
-                tasks.create_task(write_state(monitor, unfinished))
+            pages, _ = await asyncio.gather(
+                asyncio.to_thread(read_memory, mapped, machine.ram_base), write_state(monitor, unfinished)
+            )
             stage("save")
             name = layers.node_of(frozen.after.overlay)
             await monitor.run("blockdev-add", **_node(name, number))
@@ -226,7 +226,7 @@ class Snapshots:
             # QEMU has opened what it needs of the set by now, and keeps it
             await monitor.forget_descriptor(number)
         log.info("stood_still", milliseconds=round((time.perf_counter() - since) * 1000, 1))
-        return reading.result()
+        return pages
 
     async def _publish(
         self,
@@ -354,8 +354,8 @@ class _Frozen:
 
 
 async def settle_chain(machine: QemuMachine, before: Chain | None = None) -> None:
-    """Makes a machine's note say what its QEMU writes to. `before` is the chain that it had when a snapshot began, if that
-    is known.
+    """Makes a machine's note say what its QEMU writes to. `before` is the chain that it had when a snapshot began, if
+    that is known.
 
     Raises: MonitorError, OSError, ValueError.
     """

@@ -123,10 +123,8 @@ class Templates:
 
         Raises: AgentError SNAPSHOT_FAILED, DISK_FULL; OSError.
         """
-        layers = self._snapshots.layers.paths(snapshot.manifest.layers)
-        chain = base.disk(layers[0], self._settings.data_dir, layers[1:])
-        if not chain.below:
-            raise AgentError(Code.SNAPSHOT_FAILED, "The sandbox's disk stands on nothing.")
+        layers = [self._snapshots.layers.path(name) for name in snapshot.manifest.layers]
+        chain = base.disk(layers[0], self._settings.data_dir, tuple(layers[1:]))
         process = await asyncio.create_subprocess_exec(
             *("nice", "-n", "19", "ionice", "-c", "3"),
             *("qemu-img", "convert", "-p", "-O", "raw", "-S", "4k", _json(chain.overlay, chain.below), str(target)),
