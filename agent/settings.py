@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     """How long each stage of a simulated machine takes."""
     cache_dir: Path = Field(default_factory=_default_cache_dir, validation_alias="NESTBOX_CACHE_DIR")
     """Where base images are kept between data directories."""
+    pool_max: int = Field(default=8, ge=0, le=1000)
+    """How many clones may stand ready for sandboxes that are still to come; each takes ~60 MB. 0: none."""
     host_name: str = ""
     """What people call this host; empty: the computer's name."""
     faults: dict[str, Kind] = Field(default_factory=dict)

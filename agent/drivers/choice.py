@@ -33,4 +33,6 @@ def make_driver(settings: Settings, progress: Progress) -> Driver:
         except BuildError as error:
             raise AgentError(Code.INTERNAL, str(error), detail=error.detail) from error
 
-    return QemuDriver(QemuSettings(data_dir=settings.data_dir, cache_dir=settings.cache_dir), image)
+    return QemuDriver(
+        QemuSettings(data_dir=settings.data_dir, cache_dir=settings.cache_dir, pool_max=settings.pool_max), image
+    )

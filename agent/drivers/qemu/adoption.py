@@ -21,9 +21,9 @@ from agent.drivers.qemu.launch import RUN, Running
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import ManifestError
 from agent.drivers.qemu.monitor import Monitor, MonitorError
+from agent.drivers.qemu.overlays import settle_chain
 from agent.drivers.qemu.process import QemuProcess
 from agent.drivers.qemu.ram import Base
-from agent.drivers.qemu.snapshots import settle_chain
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
@@ -83,7 +83,7 @@ class Adopter:
             raise AgentError(
                 Code.MACHINE_GONE, "The machine runs but cannot be controlled.", detail=repr(error)
             ) from error
-        group = self.groups.group_of(identity.pid, str(incarnation))
+        group = self.groups.group_of(identity.pid, record.group_name)
         running = Running(
             process, monitor, group, self._uid(identity.pid), _launched_with(identity.pid, folder), self.uids
         )

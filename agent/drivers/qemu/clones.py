@@ -47,6 +47,23 @@ class Cloner:
         """See `Driver.start`; the image is there. Raises: AgentError."""
         return await self.clone(self.settings.machines_dir / str(spec.sandbox_id), spec, incarnation, image, stage)
 
+    async def settle_in(self, machine: QemuMachine, spec: Spec, stage: StageMark) -> QemuMachine:
+        """A clone from the pool becomes the sandbox's. Nothing is left after a failure or a cancellation.
+
+        Raises: AgentError, as `Driver.start`.
+        """
+        for name in ("image", "disk", "spawn", "restore"):
+            stage(name)  # done before it was asked for
+        async with contextlib.AsyncExitStack() as undo:
+            undo.callback(shutil.rmtree, machine.folder, ignore_errors=True)
+            undo.push_async_callback(machine.end)
+            await machine.identify(spec, self.settings.guest_timeout_seconds)
+            known_mb = machine.image.manifest.disk_size_mb
+            await grow(machine, spec.disk_size_mb, known_mb, self.settings.grow_timeout_seconds)
+            stage("guest")
+            undo.pop_all()
+        return machine
+
     async def clone(self, folder: Path, spec: Spec, incarnation: UUID, image: Image, stage: StageMark) -> QemuMachine:
         """A new machine in a new folder, with its identity set and its disk as large as asked for. Nothing is left
         after a failure or a cancellation. Raises: AgentError, as `Driver.start`."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from agent.drivers.driver import (
     DriverFacts,
     Isolation,
+    Leftover,
     LiveMachine,
     NewTemplate,
     ProcessIdentity,
@@ -21,7 +22,8 @@ from agent.drivers.qemu import accelerator, layers, prerequisites, records, save
 from agent.drivers.qemu.adoption import Adopter
 from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import find_groups
-from agent.drivers.qemu.clones import Cloner
+from agent.drivers.qemu.clones import Cloner, check_disk_size
+from agent.drivers.qemu.disks import blocks_of
 from agent.drivers.qemu.host import Host
 from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.jail import find_jail
@@ -29,6 +31,7 @@ from agent.drivers.qemu.launch import Launcher, settled
 from agent.drivers.qemu.layers import Layers
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.pausing import save
+from agent.drivers.qemu.pool import Pool
 from agent.drivers.qemu.settings import QemuSettings
 from agent.drivers.qemu.shapes import BaseImages, Shapes
 from agent.drivers.qemu.snapshots import Snapshots
@@ -38,6 +41,9 @@ from agent.drivers.qemu.templates import Templates
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
 from agent.machine import Spec, TemplateType
+
+DEFAULT_SHAPE = ("base", 1, 512)
+"""Template, vCPUs and MiB of what most callers ask for; the pool keeps some of it from the beginning."""
 
 
 class QemuDriver:
@@ -54,6 +60,7 @@ class QemuDriver:
             settings.data_dir / "snapshots", settings.machines_dir, Layers(settings.data_dir / "layers")
         )
         self._templates = Templates(settings, self._store, self._snapshots)
+        self._pool = Pool(settings.data_dir / "pool", self._store, settings.pool_max, self._default_image)
         self._tasks = Tasks()
         self._machines: dict[UUID, QemuMachine] = {}
         self._host: Host | None = None
@@ -112,9 +119,11 @@ class QemuDriver:
         )
         await asyncio.to_thread(self._store.open)
         await asyncio.to_thread(self._snapshots.open)
+        await asyncio.to_thread(self._pool.open)
 
     async def close(self) -> None:
         """See `Driver.close`."""
+        await self._pool.close()
         for machine in list(self._machines.values()):
             if not machine.running.process.running:
                 await machine.running.release()
@@ -137,6 +146,7 @@ class QemuDriver:
             qemu_version=host.qemu_version,
             images=tuple(image.listed() for image in self._store.all()),
             shortcomings=host.shortcomings(self._settings),
+            pools=self._pool.facts(),
         )
 
     async def prepare(self, template_name: str, vcpus: int, memory_mb: int) -> TemplateImage:
@@ -149,22 +159,34 @@ class QemuDriver:
             return templates.image_of(self._store, spec, self._ready.qemu_version)
         return await self._ready.shapes.image(spec.template_name, spec.vcpus, spec.memory_mb)
 
+    async def _default_image(self) -> Image:
+        return await self._ready.shapes.image(*DEFAULT_SHAPE)
+
     async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.start`."""
         if spec.snapshot_id is not None:
-            snapshot = await self._snapshots.load(spec.snapshot_id)
-            return self._watched(spec, await self._ready.cloner.fork(spec, incarnation, snapshot, stage))
-        image = await self._image(spec)
-        return self._watched(spec, await self._ready.cloner.start(spec, incarnation, image, stage))
+            with self._pool.starting():
+                snapshot = await self._snapshots.load(spec.snapshot_id)
+                return self._watched(spec, await self._ready.cloner.fork(spec, incarnation, snapshot, stage))
+        cloner = self._ready.cloner
+        with self._pool.starting():
+            image = await self._image(spec)
+            check_disk_size(spec, image.manifest.disk_size_mb)
+            warm = await self._pool.take(image, spec, incarnation, self._folder(spec.sandbox_id))
+            if warm is not None:
+                return self._watched(spec, await cloner.settle_in(warm, spec, stage))
+            return self._watched(spec, await cloner.start(spec, incarnation, image, stage))
 
     async def resume(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.resume`."""
         await asyncio.to_thread(records.end_process, self._folder(spec.sandbox_id))
-        return self._watched(spec, await self._ready.cloner.resume(spec, incarnation, stage))
+        with self._pool.starting():
+            return self._watched(spec, await self._ready.cloner.resume(spec, incarnation, stage))
 
     async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.boot`."""
-        return self._watched(spec, await self._ready.booter.boot(spec, incarnation, stage))
+        with self._pool.starting():
+            return self._watched(spec, await self._ready.booter.boot(spec, incarnation, stage))
 
     def _watched(self, spec: Spec, machine: QemuMachine) -> QemuMachine:
         self._machines[spec.sandbox_id] = machine
@@ -235,7 +257,36 @@ class QemuDriver:
 
     async def remove_template(self, template_id: UUID) -> None:
         """See `Driver.remove_template`."""
+        await self._pool.remove(templates.content_id(template_id))
         await self._templates.remove(template_id)
+
+    async def stored_bytes(self, sandbox_id: UUID) -> int:
+        """See `Driver.stored_bytes`."""
+        return await asyncio.to_thread(self._stored_bytes, self._folder(sandbox_id))
+
+    def _stored_bytes(self, folder: Path) -> int:
+        own = (self._snapshots.layers.path(name) for name in layers.read(folder).layers)
+        return blocks_of(folder) + sum(map(blocks_of, own))
+
+    async def tend(self) -> None:
+        """See `Driver.tend`."""
+        await self._pool.tend(self._ready.cloner)
+
+    async def garbage(self, sandboxes: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
+        """See `Driver.garbage`."""
+        return await asyncio.to_thread(self._garbage, await self.leftovers() - sandboxes, snapshots)
+
+    def _garbage(self, unknown: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
+        base = self._settings.data_dir
+        folders = [self._folder(sandbox_id) for sandbox_id in sorted(unknown)]
+        return (
+            *(
+                Leftover(str(folder.relative_to(base)), blocks_of(folder), "A sandbox that the ledger does not know.")
+                for folder in folders
+                if records.read(folder) is None or not records.is_running(folder)
+            ),
+            *self._snapshots.leftovers(snapshots),
+        )
 
     async def leftovers(self) -> frozenset[UUID]:
         """See `Driver.leftovers`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 from agent.drivers.driver import Command, Death, FileReader, Process, ProcessIdentity
-from agent.drivers.qemu import sockets
+from agent.drivers.qemu import records, sockets
 from agent.drivers.qemu.images import Image
 from agent.drivers.qemu.launch import RUN, Running
 from agent.drivers.qemu.ram import Base
@@ -133,6 +133,27 @@ class QemuMachine:
         """Ends `quiesce`."""
         if self._link is not None:
             self._link.release()
+
+    async def stand_still(self) -> None:
+        """Stops a machine that waits for its sandbox, with its connection to the guest open. Raises: MonitorError."""
+        await self.quiesce()
+        await self.running.monitor.run("stop")
+
+    async def hand_over(self, folder: Path, incarnation: UUID) -> None:
+        """Gives a machine that stands still to a sandbox: its files under the sandbox's name, this run, and it goes on.
+        It needs its identity then. The record goes first, so that whoever finds the folder knows whose it is.
+
+        Raises: MonitorError, OSError.
+        """
+        record = records.read(self.folder)
+        if record is None or not self.running.process.running:
+            raise OSError(f"{self.folder}: the machine has ended")
+        records.hand_over(self.folder, record, str(incarnation))
+        self.folder.rename(folder)
+        self.running.overlay = folder / self.running.overlay.name
+        self.folder, self._incarnation = folder, incarnation
+        await self.running.monitor.run("cont")
+        self.release()
 
     async def end(self) -> None:
         """Ends it because the agent was told to; returns when it is gone and what it held is given back."""

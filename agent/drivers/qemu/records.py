@@ -5,7 +5,7 @@ import json
 import os
 import select
 import signal
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from agent.drivers.driver import ProcessIdentity
@@ -25,6 +25,13 @@ class Record:
     start_ticks: int
     boot_id: str
     ram_base: str = "image"
+    group: str = ""
+    """The control group, where that bears another name than the incarnation."""
+
+    @property
+    def group_name(self) -> str:
+        """What its control group is called."""
+        return self.group or self.incarnation
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -34,8 +41,16 @@ class Record:
 
 def write(folder: Path, incarnation: str, image_id: str, ram_base: str, identity: ProcessIdentity) -> None:
     """Raises: OSError."""
+    _write(folder, Record(incarnation, image_id, identity.pid, identity.start_ticks, boot_id(), ram_base))
+
+
+def hand_over(folder: Path, record: Record, incarnation: str) -> None:
+    """The same process for another run; its control group keeps its name. Raises: OSError."""
+    _write(folder, replace(record, incarnation=incarnation, group=record.group_name))
+
+
+def _write(folder: Path, record: Record) -> None:
     unfinished = folder / f"{FILE}.new"
-    record = Record(incarnation, image_id, identity.pid, identity.start_ticks, boot_id(), ram_base)
     unfinished.write_text(json.dumps(asdict(record)))
     unfinished.rename(folder / FILE)
 
@@ -56,6 +71,12 @@ def _last(folder: Path) -> Record | None:
     with contextlib.suppress(OSError, ValueError, TypeError):
         return Record(**json.loads((folder / FILE).read_bytes()))
     return None
+
+
+def is_running(folder: Path) -> bool:
+    """Whether the recorded process still runs and is provably ours."""
+    record = read(folder)
+    return record is not None and start_ticks(record.pid) == record.start_ticks
 
 
 def end_process(folder: Path) -> bool:

@@ -22,6 +22,7 @@ class QemuSettings:
     guest_timeout_seconds: float = 15.0  # connection and identity of a clone: ~0.2 s under TCG
     grow_timeout_seconds: float = 60.0  # of a disk to its size: ~0.3 s for 20 GiB under TCG
     save_timeout_seconds: float = 60.0
+    pool_max: int = 8  # clones that wait for sandboxes, at most; 0: no pool
     translation_buffer_mb: int = 64  # TCG only; counted in a sandbox's memory
 
     @property

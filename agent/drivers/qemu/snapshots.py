@@ -2,15 +2,13 @@
 
 A machine that runs stands still while QEMU writes its device state, its own pages are read, and its disk gets a new
 overlay; what takes long, writing and syncing the pages, comes after it has gone on. Where the agent is killed
-meanwhile, either nothing counts or all of it: `settle_chain` is what an adopting agent does about the disk.
+meanwhile, either nothing counts or all of it: `overlays.settle_chain` is what an adopting agent does about the disk.
 """
 
 import asyncio
 import contextlib
-import os
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -19,13 +17,13 @@ import structlog
 
 from agent.drivers.driver import Leftover, StageMark
 from agent.drivers.qemu import disks, layers, manifests, ram, saved
-from agent.drivers.qemu.arguments import DISK_NODE
 from agent.drivers.qemu.disks import DISK_FULL_ERRNOS
 from agent.drivers.qemu.growth import top_node
 from agent.drivers.qemu.layers import Chain, Layers
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import FileSum, ManifestError, SnapshotManifest
 from agent.drivers.qemu.monitor import MonitorError
+from agent.drivers.qemu.overlays import offered, put_above, settle_chain
 from agent.drivers.qemu.pausing import goes_on, write_state
 from agent.drivers.qemu.ram import Runs
 from agent.drivers.qemu.saved import MEMORY, STATE, OwnPages, Unfinished, read_memory
@@ -204,9 +202,7 @@ class Snapshots:
         mapped = ram.mapped_ram(machine.process.pid, machine.image.manifest.ram_bytes)
         node = await top_node(machine)
         path = machine.folder / frozen.after.overlay
-        with _opened(path) as (to_write, to_read):
-            number = await monitor.send_descriptor(to_write)
-            await monitor.send_descriptor(to_read, number)
+        async with offered(monitor, path) as number:
             await machine.quiesce()
             since = time.perf_counter()
             await monitor.run("stop")
@@ -215,16 +211,12 @@ class Snapshots:
                 asyncio.to_thread(read_memory, mapped, machine.ram_base), write_state(monitor, unfinished)
             )
             stage("save")
-            name = layers.node_of(frozen.after.overlay)
-            await monitor.run("blockdev-add", **_node(name, number))
-            await monitor.run("blockdev-snapshot", node=node, overlay=name)
+            await put_above(monitor, node, layers.node_of(frozen.after.overlay), number)
             machine.running.overlay = path
             stage("layer")
             await monitor.run("cont")
             machine.release()
             stage("continue")
-            # QEMU has opened what it needs of the set by now, and keeps it
-            await monitor.forget_descriptor(number)
         log.info("stood_still", milliseconds=round((time.perf_counter() - since) * 1000, 1))
         return pages
 
@@ -351,52 +343,6 @@ class _Frozen:
     before: Chain
     after: Chain
     layer: str
-
-
-async def settle_chain(machine: QemuMachine, before: Chain | None = None) -> None:
-    """Makes a machine's note say what its QEMU writes to. `before` is the chain that it had when a snapshot began, if
-    that is known.
-
-    Raises: MonitorError, OSError, ValueError.
-    """
-    noted = layers.read(machine.folder)
-    node = await top_node(machine)
-    written = machine.running.overlay.name if node == DISK_NODE else f"{node}{layers.SUFFIX}"
-    if written != noted.overlay:
-        # the note is at most one snapshot ahead of its QEMU, which then still writes to what became the topmost layer
-        expected = Chain(written, noted.layers[1:])
-        if before not in (None, expected) or not (machine.folder / written).exists():
-            raise ValueError(f"{machine.folder}: QEMU writes to {written}, the note says {noted}")
-        layers.write(machine.folder, expected)
-        (machine.folder / noted.overlay).unlink(missing_ok=True)
-    machine.running.overlay = machine.folder / written
-
-
-def _node(name: str, number: int) -> dict[str, object]:
-    """An overlay as QEMU is told of it; the same as `arguments._blockdev` says of the first."""
-    cache = {"direct": False, "no-flush": True}
-    return {
-        "driver": "qcow2",
-        "node-name": name,
-        "discard": "unmap",
-        "cache": cache,
-        "backing": None,
-        "file": {"driver": "file", "filename": f"/dev/fdset/{number}", "discard": "unmap", "cache": cache},
-    }
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[int, int]]:
-    """To write, and to read: QEMU opens what lies below an overlay once more, only to read."""
-    to_write = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        to_read = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield to_write, to_read
-        finally:
-            os.close(to_read)
-    finally:
-        os.close(to_write)
 
 
 def _failure(error: BaseException, *, there: bool) -> BaseException:

@@ -163,7 +163,7 @@ def test_a_copy_to_another_file_system_keeps_its_holes(tmp_path: Path) -> None:
         file.write(b"middle" * 100_000)
         file.truncate(1 << 30)
     target = tmp_path / "target"
-    build._copy_sparse(source, target)
+    build.copy_sparse(source, target)
     assert target.stat().st_size == 1 << 30
     assert target.stat().st_blocks * 512 < 4 << 20
     with target.open("rb") as file:

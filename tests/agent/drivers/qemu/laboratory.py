@@ -37,7 +37,7 @@ class Laboratory:
         # Not below pytest's folders, which are closed to the users that machines run as.
         self.data_dir = Path(tempfile.mkdtemp(prefix="nestbox-test-", dir="/var/tmp"))
         self.data_dir.chmod(0o711)
-        self.settings = QemuSettings(data_dir=self.data_dir, cache_dir=cache_dir)
+        self.settings = QemuSettings(data_dir=self.data_dir, cache_dir=cache_dir, pool_max=0)
         self._resolver = Resolver(cache_dir, self.data_dir, lambda _: None)
 
     async def base_image(self, name: str = "base") -> BaseImage:

@@ -53,7 +53,7 @@ async def test_an_imported_root_file_system_boots_without_a_busybox_of_its_own(
     with pytest.raises(AgentError) as refused:
         await start(driver, spec)
     assert refused.value.code is Code.UNKNOWN_TEMPLATE
-    await driver._sweeper.sweep()
+    await driver._ready.shapes._sweeper.sweep()
     assert images_of(laboratory) == {"base"}
 
 
@@ -68,5 +68,5 @@ async def test_more_packages_are_there_when_it_runs(driver: QemuDriver, laborato
         assert images_of(laboratory) == {"base", "with-hello"}
     finally:
         await remove_template(laboratory.data_dir, "with-hello", quiet)
-        await driver._sweeper.sweep()
+        await driver._ready.shapes._sweeper.sweep()
     assert images_of(laboratory) == {"base"}

@@ -4,7 +4,6 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -16,7 +15,7 @@ HOLES_BYTES = 8 << 40  # would be read for an hour
 
 @pytest.fixture
 def unfinished(tmp_path: Path) -> Iterator[Unfinished]:
-    made = Unfinished(tmp_path, uuid4())
+    made = Unfinished(tmp_path, "unfinished-it", "it")
     yield made
     made.close()
 

@@ -100,11 +100,10 @@ async def test_a_fork_of_a_fork_that_was_paused_has_the_whole_chain(driver: Qemu
         await shell(machine, f"echo {depth} >> /root/file; sync")
         snapshot_id = await snapshot(driver, spec, machine)
         await shell(machine, "echo of the parent >> /root/file; sync")
-        child = child_of(spec, snapshot_id)
-        machine = await start(driver, child)
-        await driver.remove(spec.sandbox_id)
+        parent, spec = spec, child_of(spec, snapshot_id)
+        machine = await start(driver, spec)
+        await driver.remove(parent.sandbox_id)
         await driver.drop_snapshot(snapshot_id)
-        spec = child
         await driver.pause(spec, machine, NO_STAGES)
         machine = await resume(driver, spec)
     assert await run(machine, "cat", "/root/file") == "0\n1\n2"

@@ -76,10 +76,10 @@ async def test_an_upgrade_makes_images_again_and_keeps_the_old_one_for_those_who
         assert manifests.read_pause(pause).qemu_version == before
 
         await driver.remove(running.sandbox_id)
-        await driver._sweeper.sweep()
+        await driver._ready.shapes._sweeper.sweep()
         assert images_of(own) == [before, UPGRADED], "one stands on it still"
         await driver.remove(paused.sandbox_id)
-        await driver._sweeper.sweep()
+        await driver._ready.shapes._sweeper.sweep()
         assert images_of(own) == [UPGRADED]
         assert len(list(base_folders(own.data_dir))) == 1, "the disk below both is the same"
         new = new_spec()
@@ -132,10 +132,10 @@ async def test_while_a_sandbox_does_not_say_what_it_stands_on_nothing_is_removed
         starting.mkdir()
         with pytest.raises(manifests.ManifestError, match="does not say"):
             images_in_use(own.settings.machines_dir)
-        await driver._sweeper.sweep()
+        await driver._ready.shapes._sweeper.sweep()
         assert stale.exists()
         starting.rmdir()
-        await driver._sweeper.sweep()
+        await driver._ready.shapes._sweeper.sweep()
         assert not stale.exists()
     finally:
         await driver.close()
