@@ -22,7 +22,7 @@ from agent.drivers.qemu.growth import grow
 from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.launch import Launcher, Plan
 from agent.drivers.qemu.layers import Layers
-from agent.drivers.qemu.machine import QemuMachine
+from agent.drivers.qemu.machine import INHERITED, QemuMachine
 from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.settings import QemuSettings
 from agent.errors import AgentError, Code
@@ -77,6 +77,7 @@ class Booter:
         records.end_process(folder)
         records.end_strays(folder)
         saved.discard_pauses(folder)
+        (folder / INHERITED).unlink(missing_ok=True)
         return image
 
     async def _attempt(

@@ -19,7 +19,7 @@ from agent.drivers.qemu.growth import grow
 from agent.drivers.qemu.images import Image, ImageStore, closing
 from agent.drivers.qemu.launch import Launcher, Plan, Running, settled
 from agent.drivers.qemu.layers import Chain
-from agent.drivers.qemu.machine import QemuMachine
+from agent.drivers.qemu.machine import INHERITED, QemuMachine
 from agent.drivers.qemu.manifests import ManifestError, PauseManifest
 from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.pausing import save
@@ -108,23 +108,18 @@ class Cloner:
             raise AgentError(Code.UNSUPPORTED_SHAPE, message)
         check_disk_size(spec, kept.disk_size_mb)
         base = Base(kept.ram_base)
-        ram_fd = await self.store.base_of(image, base)
-        stage("image")
         try:
+            own = None if base is Base.EMPTY else await self.store.sealed_ram(image)
+            ram_fd = await self.snapshots.ram(snapshot, own)
+            stage("image")
             folder.mkdir(mode=0o711)
         except FileExistsError as error:
             raise AgentError(Code.START_FAILED, "This sandbox has files on the host already.") from error
+        except OSError as error:
+            raise disk_error(error, Code.START_FAILED, "The parent's memory could not be shared.") from error
         async with contextlib.AsyncExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
-            try:
-                disks.make_overlay(folder / OVERLAY, spec.disk_size_mb)
-                await asyncio.to_thread(layers.write, folder, Chain(OVERLAY, kept.layers))
-                state_fd = saved.open_state(snapshot.folder, kept.files)
-            except OSError as error:
-                raise disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error
-            except ManifestError as error:
-                message = "What was kept of the sandbox is damaged."
-                raise AgentError(Code.UNKNOWN_SNAPSHOT, message, detail=str(error)) from error
+            state_fd = await asyncio.to_thread(self._lay_out, spec, folder, snapshot)
             stage("disk")
             with closing(state_fd):
                 plan = self._plan(spec, incarnation, image, folder, ram_fd, state_fd)
@@ -132,13 +127,27 @@ class Cloner:
                 machine = QemuMachine(folder, image, incarnation, running, base)
                 undo.push_async_callback(machine.end)
                 stage("spawn")
-                await self._restore(running, image, snapshot.runs, snapshot.content, state_fd)
+                await self._load(running, state_fd)
             stage("restore")
             await machine.identify(spec, self.settings.guest_timeout_seconds)
             await grow(machine, spec.disk_size_mb, kept.disk_size_mb, self.settings.grow_timeout_seconds)
             stage("guest")
             undo.pop_all()
         return machine
+
+    def _lay_out(self, spec: Spec, folder: Path, snapshot: Snapshot) -> int:
+        """The files of a fork, in its folder; the open device state. Blocks. Raises: AgentError."""
+        kept = snapshot.manifest
+        try:
+            disks.make_overlay(folder / OVERLAY, spec.disk_size_mb)
+            ram.write_runs(folder / INHERITED, snapshot.runs)
+            layers.write(folder, Chain(OVERLAY, kept.layers))
+            return saved.open_state(snapshot.folder, kept.files)
+        except OSError as error:
+            raise disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error
+        except ManifestError as error:
+            message = "What was kept of the sandbox is damaged."
+            raise AgentError(Code.UNKNOWN_SNAPSHOT, message, detail=str(error)) from error
 
     async def resume(self, spec: Spec, incarnation: UUID, stage: StageMark) -> QemuMachine:
         """See `Driver.resume`. Raises: AgentError."""
@@ -160,6 +169,8 @@ class Cloner:
         with closing(memory.state_fd):
             stage("verify")
             async with contextlib.AsyncExitStack() as undo:
+                # what a fork shared with its siblings is its own now
+                (folder / INHERITED).unlink(missing_ok=True)
                 plan = self._plan(spec, incarnation, image, folder, ram_fd, memory.state_fd)
                 running = await self.launcher.launch(dataclasses.replace(plan, ram_base=base))
                 machine = QemuMachine(folder, image, incarnation, running, base)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from uuid import UUID
@@ -45,6 +46,9 @@ from agent.machine import Spec, TemplateType
 DEFAULT_SHAPE = ("base", 1, 512)
 """Template, vCPUs and MiB of what most callers ask for; the pool keeps some of it from the beginning."""
 
+STARTS_PER_CPU = 2
+"""Clones that are started at once: more of them only wait for each other, and the first for the last."""
+
 
 class QemuDriver:
     """Runs sandboxes as jailed QEMU processes; see `agent.drivers.driver.Driver` for what each method promises."""
@@ -61,6 +65,7 @@ class QemuDriver:
         )
         self._templates = Templates(settings, self._store, self._snapshots)
         self._pool = Pool(settings.data_dir / "pool", self._store, settings.pool_max, self._default_image)
+        self._turns = asyncio.Semaphore(STARTS_PER_CPU * len(os.sched_getaffinity(0)))
         self._tasks = Tasks()
         self._machines: dict[UUID, QemuMachine] = {}
         self._host: Host | None = None
@@ -132,6 +137,7 @@ class QemuDriver:
             await machine.forget()
         self._machines.clear()
         self._store.close()
+        self._snapshots.close()
         if self._host is not None:
             self._host.groups.close()
 
@@ -167,7 +173,8 @@ class QemuDriver:
         if spec.snapshot_id is not None:
             with self._pool.starting():
                 snapshot = await self._snapshots.load(spec.snapshot_id)
-                return self._watched(spec, await self._ready.cloner.fork(spec, incarnation, snapshot, stage))
+                async with self._turns:
+                    return self._watched(spec, await self._ready.cloner.fork(spec, incarnation, snapshot, stage))
         cloner = self._ready.cloner
         with self._pool.starting():
             image = await self._image(spec)
@@ -175,7 +182,8 @@ class QemuDriver:
             warm = await self._pool.take(image, spec, incarnation, self._folder(spec.sandbox_id))
             if warm is not None:
                 return self._watched(spec, await cloner.settle_in(warm, spec, stage))
-            return self._watched(spec, await cloner.start(spec, incarnation, image, stage))
+            async with self._turns:
+                return self._watched(spec, await cloner.start(spec, incarnation, image, stage))
 
     async def resume(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.resume`."""

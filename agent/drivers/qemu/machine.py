@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 from agent.drivers.driver import Command, Death, FileReader, Process, ProcessIdentity
-from agent.drivers.qemu import records, sockets
+from agent.drivers.qemu import ram, records, sockets
 from agent.drivers.qemu.images import Image
 from agent.drivers.qemu.launch import RUN, Running
 from agent.drivers.qemu.ram import Base
@@ -24,6 +24,7 @@ SIGNALLED = 128  # a shell's exit status of a program that a signal ended, less 
 SIGKILL = 9
 # How Linux says it, in mm/oom_kill.c; a process that is ended for want of memory is no such case.
 OUT_OF_MEMORY = re.compile(r"Kernel panic - not syncing: (Out of memory|System is deadlocked on memory)")
+INHERITED = "inherited"  # the file that says which pages those are
 PING_SECONDS = 10.0  # to connect again to a guest after its connection was lost
 
 
@@ -36,6 +37,8 @@ class QemuMachine:
         self.folder = folder
         self.image = image
         self.ram_base = ram_base
+        self.inherited = ram.read_runs(folder / INHERITED)
+        """Pages of a fork that are its parent's, though it maps them as if they were its image's."""
         self.running = running
         self._incarnation = incarnation
         self._link: GuestLink | None = None

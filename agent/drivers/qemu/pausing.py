@@ -51,7 +51,9 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
     try:
         # Three things at once: our pages, QEMU's device state, and the disk's way to the platter.
         async with asyncio.TaskGroup() as tasks:
-            memory = tasks.create_task(asyncio.to_thread(unfinished.save_memory, mapped, machine.ram_base))
+            memory = tasks.create_task(
+                asyncio.to_thread(unfinished.save_memory, mapped, machine.ram_base, machine.inherited)
+            )
             state = tasks.create_task(save_state(machine.running.monitor, unfinished))
             tasks.create_task(asyncio.to_thread(_sync_disk, machine))
         stage("save")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 PAGE = 4096
 CHUNK_BYTES = 4 << 20
+ROOM_BYTES = 8 << 20
 _PRESENT_OR_SWAPPED = np.uint64(3 << 62)
 _OF_A_FILE = np.uint64(1 << 61)
 # linux/falloc.h
@@ -176,6 +177,57 @@ def runs_of(pages: npt.NDArray[np.intp]) -> Runs:
     return np.stack((pages[firsts], counts), axis=1).astype(np.uint32)
 
 
+def union(one: Runs, other: Runs) -> Runs:
+    """The pages that are in either."""
+    if not len(one) or not len(other):
+        return one if len(one) else other
+    return runs_of(np.union1d(_pages(one), _pages(other)))
+
+
+def _pages(runs: Runs) -> npt.NDArray[np.intp]:
+    firsts, counts = runs[:, 0].astype(np.intp), runs[:, 1].astype(np.intp)
+    begins = np.repeat(firsts - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+    return begins + np.arange(int(counts.sum()))
+
+
+def write_runs(path: Path, runs: Runs) -> None:
+    """Keeps page numbers in a file. Raises: OSError."""
+    path.write_bytes(np.ascontiguousarray(runs, np.uint32).tobytes())
+
+
+def read_runs(path: Path) -> Runs:
+    """What `write_runs` kept; nothing if there is no such file. Raises: OSError, ValueError."""
+    try:
+        return np.frombuffer(path.read_bytes(), np.uint32).reshape(-1, 2)
+    except FileNotFoundError:
+        return np.zeros((0, 2), np.uint32)
+
+
+def merged(base: int | None, runs: Runs, content: memoryview, size_bytes: int) -> int:
+    """A sealed memory file: what `base` holds (None: zeros) with these pages put in. The caller closes it. ~60 ms for
+    150 MB. Raises: OSError."""
+    fd = new_ram(size_bytes)
+    try:
+        if base is not None:
+            for start, end in _data(base, size_bytes):
+                os.lseek(fd, start, os.SEEK_SET)
+                offset = start
+                while offset < end:
+                    offset += os.sendfile(fd, base, offset, end - offset)
+        offset = 0
+        for first, count in runs.tolist():
+            size = count * PAGE
+            done = 0
+            while done < size:
+                done += os.pwrite(fd, content[offset + done : offset + size], first * PAGE + done)
+            offset += size
+        seal(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 @dataclass(frozen=True, slots=True)
 class MappedRam:
     """Guest RAM as one QEMU maps it."""
@@ -207,9 +259,18 @@ class MappedRam:
                     found.append(np.flatnonzero(buffer[:here].any(axis=1)) + page)
         return runs_of(np.concatenate(found))
 
-    def read(self, runs: Runs) -> mmap.mmap:
-        """The content of those pages, one after the other. The machine must stand still."""
-        buffer = mmap.mmap(-1, max(int(runs[:, 1].sum()) * PAGE, PAGE))
+    def room(self) -> mmap.mmap:
+        """Memory for what is dirty now and some more, taken from the kernel already: so that `read` need not, while the
+        machine stands still."""
+        size = int(self.dirty()[:, 1].sum()) * PAGE
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+        return mmap.mmap(-1, size + size // 8 + ROOM_BYTES, flags)
+
+    def read(self, runs: Runs, room: mmap.mmap | None = None) -> mmap.mmap:
+        """The content of those pages, one after the other, in `room` if it is large enough. The machine must stand
+        still."""
+        size = max(int(runs[:, 1].sum()) * PAGE, PAGE)
+        buffer = room if room is not None and len(room) >= size else mmap.mmap(-1, size)
         view = memoryview(buffer)
         with Path(f"/proc/{self.pid}/mem").open("rb", buffering=0) as file:
             offset = 0

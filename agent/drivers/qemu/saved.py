@@ -17,7 +17,7 @@ import numpy as np
 
 from agent.drivers.qemu import disks, layers, manifests
 from agent.drivers.qemu.manifests import FileSum, ManifestError, PauseManifest, SnapshotManifest
-from agent.drivers.qemu.ram import PAGE, Base, MappedRam, Runs
+from agent.drivers.qemu.ram import PAGE, Base, MappedRam, Runs, union
 
 PREFIX = "pause-"
 UNFINISHED = "unfinished-"
@@ -63,9 +63,9 @@ class Unfinished:
         """Where it is written."""
         return self._folder
 
-    def save_memory(self, ram: MappedRam, base: Base) -> FileSum:
+    def save_memory(self, ram: MappedRam, base: Base, inherited: Runs) -> FileSum:
         """Writes and syncs the machine's own pages; the machine must stand still."""
-        return self.write_memory(read_memory(ram, base))
+        return self.write_memory(read_memory(ram, base, inherited))
 
     def write_memory(self, pages: "OwnPages") -> FileSum:
         """Writes and syncs pages that were read. Raises: OSError."""
@@ -119,12 +119,16 @@ class OwnPages:
     content: memoryview
 
 
-def read_memory(ram: MappedRam, base: Base) -> OwnPages:
-    """The machine's own pages, read into memory; the machine must stand still. Raises: OSError, EOFError."""
-    runs = ram.dirty()
+def read_memory(ram: MappedRam, base: Base, inherited: Runs, room: mmap.mmap | None = None) -> OwnPages:
+    """The machine's own pages, read into memory; the machine must stand still. `inherited` are those that a fork shares
+    with its siblings: they are not its base's either. `room` is the memory to read into, if there is some.
+
+    Raises: OSError, EOFError.
+    """
+    runs = union(ram.dirty(), inherited)
     if base is Base.EMPTY:
         runs = ram.without_zeros(runs)
-    content = memoryview(ram.read(runs))[: int(runs[:, 1].sum()) * PAGE]
+    content = memoryview(ram.read(runs, room))[: int(runs[:, 1].sum()) * PAGE]
     return OwnPages(np.uint64(len(runs)).tobytes() + runs.tobytes(), content)
 
 

@@ -7,6 +7,7 @@ meanwhile, either nothing counts or all of it: `overlays.settle_chain` is what a
 
 import asyncio
 import contextlib
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Snapshots:
         self._folder = folder
         self._machines_dir = machines_dir
         self._loaded: dict[UUID, Snapshot] = {}
+        self._merged: dict[UUID, int] = {}
         self._loading = asyncio.Lock()
         self._naming = asyncio.Lock()
         """Held while a layer has a name that nothing mentions yet, and while such layers are removed."""
@@ -105,9 +107,32 @@ class Snapshots:
             raise AgentError(Code.UNKNOWN_SNAPSHOT, message, detail=str(error)) from error
         return Snapshot(folder, manifest, runs, content)
 
+    async def ram(self, snapshot: Snapshot, base: int | None) -> int:
+        """Its memory as one sealed file upon `base` (None: zeros), made once for all who start from it: they share what
+        they do not write to. It stays this object's, until the snapshot is dropped. Raises: OSError."""
+        async with self._loading:
+            name = UUID(snapshot.manifest.snapshot_id)
+            if name not in self._merged:
+                size_bytes = snapshot.manifest.memory_mb << 20
+                self._merged[name] = await asyncio.to_thread(
+                    ram.merged, base, snapshot.runs, snapshot.content, size_bytes
+                )
+            return self._merged[name]
+
+    def close(self) -> None:
+        """Lets go of memory; machines that map it keep it."""
+        for name in tuple(self._merged):
+            self._let_go(name)
+
+    def _let_go(self, snapshot_id: UUID) -> None:
+        self._loaded.pop(snapshot_id, None)
+        if (fd := self._merged.pop(snapshot_id, -1)) >= 0:
+            os.close(fd)
+
     async def drop(self, snapshot_id: UUID) -> None:
         """Forgets it, and layers that nothing else names. May be repeated."""
-        self._loaded.pop(snapshot_id, None)
+        async with self._loading:
+            self._let_go(snapshot_id)
         folder = self._folder / str(snapshot_id)
         if folder.exists():
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -201,6 +226,7 @@ class Snapshots:
         monitor = machine.running.monitor
         mapped = ram.mapped_ram(machine.process.pid, machine.image.manifest.ram_bytes)
         node = await top_node(machine)
+        room = await asyncio.to_thread(mapped.room)
         path = machine.folder / frozen.after.overlay
         async with offered(monitor, path) as number:
             await machine.quiesce()
@@ -208,7 +234,8 @@ class Snapshots:
             await monitor.run("stop")
             stage("stop")
             pages, _ = await asyncio.gather(
-                asyncio.to_thread(read_memory, mapped, machine.ram_base), write_state(monitor, unfinished)
+                asyncio.to_thread(read_memory, mapped, machine.ram_base, machine.inherited, room),
+                write_state(monitor, unfinished),
             )
             stage("save")
             await put_above(monitor, node, layers.node_of(frozen.after.overlay), number)

@@ -120,6 +120,7 @@ async def test_clones_of_an_earlier_agent_are_ended(laboratory: Laboratory) -> N
         await filled(driver)
         folders = list((laboratory.data_dir / "pool").iterdir())
         assert all(is_running(folder) for folder in folders)
+        machines = [machine for ready in driver._pool._images.values() for machine in ready.waiting]
         # killed: nothing was ended in order
         driver._pool._images.clear()
         for task in asyncio.all_tasks():
@@ -131,6 +132,9 @@ async def test_clones_of_an_earlier_agent_are_ended(laboratory: Laboratory) -> N
         await other.open()
         await other.close()
         assert not any(folder.exists() for folder in folders)
+        for machine in machines:
+            assert not machine.running.process.running
+            await machine.end()
 
 
 async def test_a_clone_that_died_is_not_handed_over(laboratory: Laboratory) -> None:
