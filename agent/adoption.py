@@ -5,12 +5,14 @@
 | starting (create) | ended, removed: failed | - | removed: failed |
 | starting (from its disk) | ended: stopped | - | stopped |
 | running | running, as it was | - | stopped |
-| pausing, snapshotting | running, the pause failed | paused | stopped |
+| pausing | running, the pause failed | paused | stopped |
+| snapshotting | running | paused | stopped |
 | resuming | running | paused, the resume failed | stopped |
 | stopping | ended: stopped | - | stopped |
 | deleting | ended, removed: deleted | removed: deleted | removed: deleted |
 
-A complete pause counts only where one had begun: what lies there beside a running machine is older than its disk.
+A complete pause counts only where one had begun: what lies there beside a running machine is older than its disk. A
+snapshot that is complete has succeeded, whatever became of its machine.
 """
 
 from enum import StrEnum
@@ -66,14 +68,15 @@ async def resolve(record: Record, driver: Driver, *, host_restarted: bool) -> Li
     live = await _adopt(driver, machine)
     is_paused = live is None and await driver.is_paused(machine.sandbox_id)
     step = plan(machine.state, machine.command, runs=live is not None, is_paused=is_paused)
+    is_kept = machine.snapshot_id is not None and await driver.has_snapshot(machine.snapshot_id)
     if live is not None and step is not Step.CARRY_ON:
         await driver.kill(live)
     match step:
         case Step.CARRY_ON if live is not None:
-            await _carry_on(record, machine, live)
+            await _carry_on(record, machine, live, is_kept=is_kept)
             return live
         case Step.PAUSED:
-            await record.conclude(_paused(machine) | process_is(None))
+            await record.conclude(_paused(machine, is_kept=is_kept) | process_is(None))
         case Step.ROLL_BACK:
             await driver.remove(machine.sandbox_id)
             error = AgentError(Code.START_FAILED, "The host's agent was stopped while the sandbox was starting.")
@@ -84,7 +87,7 @@ async def resolve(record: Record, driver: Driver, *, host_restarted: bool) -> Li
             deleted = Changes(state=State.DELETED, detail="")
             await record.conclude(deleted | answer_is(None) | process_is(None))
         case _:
-            await record.conclude(_stopped(machine, host_restarted=host_restarted))
+            await record.conclude(_stopped(machine, is_kept=is_kept, host_restarted=host_restarted))
     return None
 
 
@@ -95,10 +98,12 @@ async def _adopt(driver: Driver, machine: Machine) -> LiveMachine | None:
     return await driver.adopt(machine.spec, machine.incarnation, process)
 
 
-async def _carry_on(record: Record, machine: Machine, live: LiveMachine) -> None:
+async def _carry_on(record: Record, machine: Machine, live: LiveMachine, *, is_kept: bool) -> None:
     match machine.state:
         case State.RUNNING:
             return
+        case State.SNAPSHOTTING:
+            changes = _snapshot_answer(is_kept=is_kept)
         case State.RESUMING:
             changes = answer_is(None) if _was_told(machine) else Changes()
         case _:
@@ -110,7 +115,17 @@ async def _carry_on(record: Record, machine: Machine, live: LiveMachine) -> None
     await record.conclude(running | changes | process_is(live.process))
 
 
-def _paused(machine: Machine) -> Changes:
+def _snapshot_answer(*, is_kept: bool) -> Changes:
+    """Of a command that makes a template or forks: it has succeeded if what it was to keep is complete."""
+    if is_kept:
+        return answer_is(None) | Changes(detail="")
+    message = "The host's agent was stopped while the sandbox was being snapshotted: nothing was kept of it."
+    return answer_is(AgentError(Code.SNAPSHOT_FAILED, message)) | Changes(detail=message)
+
+
+def _paused(machine: Machine, *, is_kept: bool) -> Changes:
+    if machine.state is State.SNAPSHOTTING:
+        return Changes(state=State.PAUSED, cause=Cause.REPAIRED) | _snapshot_answer(is_kept=is_kept)
     if machine.state is not State.RESUMING:
         return Changes(state=State.PAUSED, detail="") | (answer_is(None) if _was_told(machine) else Changes())
     error = AgentError(Code.START_FAILED, "The host's agent was stopped while the sandbox was being resumed.")
@@ -125,7 +140,7 @@ def _was_told(machine: Machine) -> bool:
     return machine.command is wanted.get(machine.state, machine.command) and machine.cause is not Cause.IDLE_TIMEOUT
 
 
-def _stopped(machine: Machine, *, host_restarted: bool) -> Changes:
+def _stopped(machine: Machine, *, is_kept: bool, host_restarted: bool) -> Changes:
     if machine.state is State.STARTING:
         error = AgentError(Code.START_FAILED, "The host's agent was stopped while the sandbox was starting.")
         failed = Changes(state=State.STOPPED, cause=Cause.START_FAILED, detail=error.message)
@@ -135,6 +150,8 @@ def _stopped(machine: Machine, *, host_restarted: bool) -> Changes:
     else:
         death = Death(Cause.CRASHED, "Its machine ended while the host's agent was not running.")
     stopped = Changes(state=State.STOPPED, cause=death.cause, detail=death.detail)
-    if machine.state is not State.RUNNING and _was_told(machine):
+    if machine.state is State.SNAPSHOTTING:
+        stopped |= answer_is(None) if is_kept else answer_is(AgentError(Code.MACHINE_GONE, death.detail))
+    elif machine.state is not State.RUNNING and _was_told(machine):
         stopped |= answer_is(AgentError(Code.MACHINE_GONE, death.detail))
     return stopped | process_is(None)

@@ -20,6 +20,7 @@ ENVIRONMENT_BYTES_MAX = 64 * 1024  # of a sandbox; it is sent to the guest in on
 ENVIRONMENT_NAMES_MAX = 1024
 PATH_BYTES_MAX = 4095  # Linux: PATH_MAX, less its end
 NAME_BYTES_MAX = 255  # Linux: NAME_MAX
+CHILDREN_MAX = 100  # of one fork
 CHUNK_BYTES_MAX = 1024 * 1024  # of input or of a file, in one message
 
 _WIRE_ID = re.compile(r"([a-z]{2,5})-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
@@ -38,6 +39,14 @@ def parse_id(prefix: str, text: str) -> UUID:
     if match is None or match[1] != prefix:
         raise invalid(f"An id of the form {prefix}-<uuid> is wanted.")
     return UUID(match[2])
+
+
+def plain_id(text: str) -> UUID:
+    """A UUID as it is. Raises: AgentError INVALID."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise invalid("A UUID is wanted.") from None
 
 
 def within(name: str, value: int, least: int, most: int) -> int:

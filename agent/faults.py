@@ -39,13 +39,19 @@ _DRIVER_STEPS: dict[str, tuple[str, ...]] = {
     "auto_pause": ("stop", "save", "sync", "release"),
     "resume": ("verify", "spawn", "restore", "guest"),
     "start": ("image", "spawn", "guest"),
+    "snapshot": ("stop", "save", "layer", "continue", "sync"),
+    "fork": ("stop", "save", "layer", "continue", "sync"),
     "destroy": ("kill", "remove"),
 }
 
-POINTS: tuple[str, ...] = tuple(
-    f"agent.{command}.{step}"
-    for command, steps in _DRIVER_STEPS.items()
-    for step in ("begin", "record", *steps, "conclude", "done")
+POINTS: tuple[str, ...] = (
+    *(
+        f"agent.{command}.{step}"
+        for command, steps in _DRIVER_STEPS.items()
+        for step in ("begin", "record", *steps, "conclude", "done")
+    ),
+    *(f"agent.build_template.{step}" for step in ("begin", "build")),
+    *(f"agent.delete_template.{step}" for step in ("begin", "remove")),
 )
 """All of them. `kill` of a destroy is reached only if a machine runs."""
 

@@ -17,6 +17,8 @@ from agent.computer import Computer, boot_id, host_id, read_computer
 from agent.drivers.driver import Driver, DriverFacts, LiveMachine
 from agent.errors import AgentError, Code
 from agent.faults import NO_FAULTS, Faults
+from agent.forks import Forks
+from agent.garbage import Garbage, GarbageItem
 from agent.inventory import TOMBSTONES_LISTED, Inventory, Snapshot, Watch
 from agent.keeper import Keeper
 from agent.ledger import Ledger, LedgerError
@@ -24,6 +26,9 @@ from agent.machine import Action, Cause, Machine, Pause, State
 from agent.parts import Capacity, Parts
 from agent.reaper import Reaper
 from agent.record import Record
+from agent.stored import Stored
+from agent.template import Template
+from agent.templates import Templates
 from agent.watchdog import Watchdog
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +51,9 @@ STOP_SECONDS = 10.0
 """How long commands that are under way may take when the agent stops; then they are left to the next agent."""
 
 PING_DEADLINE_SECONDS = 5.0
+
+GARBAGE_SECONDS = 300.0
+"""Between two looks for files that belong to nothing; what is found twice is put aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,8 @@ class Host:
         self._parts = parts
         self._keepers: dict[UUID, Keeper] = {}
         self._image_failure = ""
-        self._unknown: frozenset[UUID] = frozenset()
+        self._garbage = Garbage(data_dir, parts)
+        self._stored = Stored(parts)
         self.reaper = Reaper(self._keepers, parts)
         self.watchdog = Watchdog(self._keepers, parts)
 
@@ -106,6 +115,14 @@ class Host:
         keeper = self._keepers.get(sandbox_id) or Keeper(sandbox_id, self._parts, self._forget)
         with keeper.use() as live:
             yield live
+
+    async def delete_template(self, template_id: UUID) -> Template:
+        """See `Templates.delete`."""
+        return await self._parts.templates.delete(template_id)
+
+    async def collect_garbage(self, *, dry_run: bool) -> tuple[GarbageItem, ...]:
+        """See `Garbage.collect`."""
+        return await self._garbage.collect(dry_run=dry_run)
 
     def list_machines(self) -> Snapshot:
         """The whole inventory."""
@@ -147,11 +164,7 @@ class Host:
         shortcomings = list(driver.shortcomings)
         if self._image_failure:
             shortcomings.append(f"The image for new sandboxes could not be made: {self._image_failure}")
-        if self._unknown:
-            shortcomings.append(
-                f"{len(self._unknown)} sandboxes lie on this host's disk that its ledger does not know; they are left "
-                "alone. Delete them by their ids if nobody misses them."
-            )
+        shortcomings += self._garbage.shortcomings()
         machines = self._parts.inventory.snapshot().machines
         return Description(
             host_id=self._host_id,
@@ -168,15 +181,20 @@ class Host:
         host_restarted = before is not None and before != boot_id()
         deleted_since = self._parts.now() - TOMBSTONES_LISTED
         machines = await self._parts.ledger.machines(deleted_since=deleted_since)
-        self._parts.inventory.load(machines)
+        templates = await self._parts.ledger.templates(deleted_since=deleted_since)
+        self._parts.inventory.load(machines, templates)
+        await self._parts.forks.load()
         turn = asyncio.Semaphore(ADOPT_CONCURRENCY)
         async with asyncio.TaskGroup() as group:
             for machine in machines:
                 if machine.state in UNFINISHED:
                     group.create_task(self._adopt_one(machine.sandbox_id, turn, host_restarted=host_restarted))
-        known = {machine.sandbox_id for machine in machines if machine.state is not State.DELETED}
-        self._unknown = await self._parts.driver.leftovers() - known
-        _log.info("machines adopted", running=len(self._keepers), known=len(known), unknown=len(self._unknown))
+        await self._parts.templates.resume()
+        if self._parts.ledger.is_new and await self._parts.driver.leftovers():
+            # whoever took the ledger away may bring it back: until then nothing of what it knew is garbage
+            (self._data_dir / f"ledger.db.missing-{time.time_ns()}").touch(mode=0o600)
+        known = sum(machine.state is not State.DELETED for machine in machines)
+        _log.info("machines adopted", running=len(self._keepers), known=known, templates=len(templates))
 
     async def prepare(self) -> None:
         """Makes the image for new sandboxes, so that the first one need not wait for it."""
@@ -203,7 +221,18 @@ class Host:
                 await self._parts.ledger.prune(deleted_before=now - TOMBSTONES_KEPT)
             except LedgerError as error:
                 _log.warning("activity not written", error=str(error))
+            await self._parts.forks.tend()
+            await self._stored.look()
             self._parts.inventory.forget_deleted(now - TOMBSTONES_LISTED)
+
+    async def collect_again_and_again(self) -> None:
+        """Puts aside what belongs to nothing, and removes it after a day."""
+        while True:
+            await asyncio.sleep(GARBAGE_SECONDS)
+            try:
+                await self._garbage.collect(dry_run=False, wait_for_second_look=True)
+            except (AgentError, OSError) as error:
+                _log.warning("garbage not collected", error=str(error))
 
     async def settle(self) -> None:
         """Waits for commands that are under way, for `STOP_SECONDS` at most, and takes no new machines meanwhile."""
@@ -272,11 +301,23 @@ async def open_host(
                     task.add_done_callback(tasks.discard)
                     return task
 
+                templates = Templates(driver, ledger, inventory, now=now, spawn=spawn, faults=faults)
+                forks = Forks(driver, ledger, inventory, monotonic)
                 capacity = Capacity(available_mb)
-                host = Host(data_dir, Parts(driver, ledger, inventory, capacity, now, monotonic, spawn, faults))
+                parts = Parts(
+                    driver, ledger, inventory, capacity, templates, forks, now, monotonic, spawn, faults=faults
+                )
+                host = Host(data_dir, parts)
                 try:
                     await host.adopt()
-                    works = (host.prepare(), host.keep_house(), host.reaper.run(), host.watchdog.run())
+                    works = (
+                        host.prepare(),
+                        host.keep_house(),
+                        host.collect_again_and_again(),
+                        host.reaper.run(),
+                        host.watchdog.run(),
+                        driver.tend(),
+                    )
                     _ = [spawn(work) for work in works]
                     yield host
                 except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from agent.errors import AgentError, Code
-from agent.ledger import Activity
+from agent.ledger import Activity, Change
 from agent.machine import Machine, State
+from agent.template import Template, TemplateState
 
 WATCH_QUEUE_MAX = 4096
 """Changes that wait for one watcher: at ~0.5 KB each 2 MB a watcher, and a minute of a busy host."""
@@ -23,10 +24,11 @@ TOMBSTONES_LISTED = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Every machine, and the sequence of the newest change that is in it."""
+    """Every machine and template, and the sequence of the newest change that is in it."""
 
     machines: tuple[Machine, ...]
     sequence: int
+    templates: tuple[Template, ...] = ()
 
 
 class Watch:
@@ -34,27 +36,27 @@ class Watch:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._changes: asyncio.Queue[Machine | None] = asyncio.Queue(WATCH_QUEUE_MAX + 1)
+        self._changes: asyncio.Queue[Machine | Template | None] = asyncio.Queue(WATCH_QUEUE_MAX + 1)
         self._overrun = False
         self._ended = False
 
-    def offer(self, machine: Machine | None) -> None:
+    def offer(self, change: Machine | Template | None) -> None:
         """Adds a change, or the end (None). When too many wait, all of them are dropped and the watch ends."""
         if self._ended:
             return
-        self._ended = machine is None
-        if machine is None or self._changes.qsize() < WATCH_QUEUE_MAX:
-            self._changes.put_nowait(machine)
+        self._ended = change is None
+        if change is None or self._changes.qsize() < WATCH_QUEUE_MAX:
+            self._changes.put_nowait(change)
             return
         self._overrun = self._ended = True
         while not self._changes.empty():
             self._changes.get_nowait()
         self._changes.put_nowait(None)
 
-    async def changes(self) -> AsyncIterator[Machine]:
+    async def changes(self) -> AsyncIterator[Machine | Template]:
         """Every change. Ends when the agent stops. Raises: AgentError BUSY when they were not read fast enough."""
-        while (machine := await self._changes.get()) is not None:
-            yield machine
+        while (change := await self._changes.get()) is not None:
+            yield change
         if self._overrun:
             raise AgentError(Code.BUSY, f"More than {WATCH_QUEUE_MAX} changes were not read: start over.")
 
@@ -64,17 +66,28 @@ class Inventory:
 
     def __init__(self) -> None:
         self._machines: dict[UUID, Machine] = {}
+        self._templates: dict[UUID, Template] = {}
         self._sequence = 0
         self._watches: set[Watch] = set()
         self._touched: dict[UUID, datetime] = {}
 
-    def load(self, machines: list[Machine]) -> None:
+    def load(self, machines: list[Machine], templates: list[Template] | None = None) -> None:
         """What the ledger held at the start."""
         self._machines = {machine.sandbox_id: machine for machine in machines}
-        self._sequence = max((machine.sequence for machine in machines), default=0)
+        templates = templates or []
+        self._templates = {template.template_id: template for template in templates}
+        sequences = [machine.sequence for machine in machines] + [template.sequence for template in templates]
+        self._sequence = max(sequences, default=0)
 
-    def publish(self, change: Machine | Activity) -> None:
+    def publish(self, change: Change) -> None:
         """Takes a change and passes it on to everybody who watches."""
+        if isinstance(change, Template):
+            self._templates[change.template_id] = change
+            self._tell(change)
+        else:
+            self._publish_machine(change)
+
+    def _publish_machine(self, change: Machine | Activity) -> None:
         known = self._machines.get(change.sandbox_id)
         machine = change
         if isinstance(machine, Activity):
@@ -84,10 +97,20 @@ class Inventory:
             machine = replace(known, sequence=machine.sequence, auto_pause_at=auto_pause_at)
         if known is not None and known.last_active_at > machine.last_active_at:
             machine = replace(machine, last_active_at=known.last_active_at)
+        if known is not None:
+            machine = replace(machine, stored_bytes=known.stored_bytes)
         self._machines[machine.sandbox_id] = machine
-        self._sequence = max(self._sequence, machine.sequence)
+        self._tell(machine)
+
+    def _tell(self, change: Machine | Template) -> None:
+        self._sequence = max(self._sequence, change.sequence)
         for watch in self._watches:
-            watch.offer(machine)
+            watch.offer(change)
+
+    def note_stored(self, sandbox_id: UUID, stored_bytes: int) -> None:
+        """Notes what a machine's files take. Not a change: whoever reads the inventory sees it."""
+        if (machine := self._machines.get(sandbox_id)) is not None:
+            self._machines[sandbox_id] = replace(machine, stored_bytes=stored_bytes)
 
     def touch(self, sandbox_id: UUID, moment: datetime) -> None:
         """Notes that a machine is in use. Not a change: nobody is told."""
@@ -105,15 +128,26 @@ class Inventory:
         """A machine as it is; None also when it was deleted long ago."""
         return self._machines.get(sandbox_id)
 
+    def template(self, template_id: UUID) -> Template | None:
+        """A template as it is; None also when it was deleted long ago."""
+        return self._templates.get(template_id)
+
     def snapshot(self) -> Snapshot:
-        """All machines as they are now."""
-        return Snapshot(tuple(self._machines.values()), self._sequence)
+        """All machines and templates as they are now."""
+        return Snapshot(tuple(self._machines.values()), self._sequence, tuple(self._templates.values()))
 
     def forget_deleted(self, before: datetime) -> None:
         """Shows no longer what was deleted before then."""
         gone = [m.sandbox_id for m in self._machines.values() if m.state is State.DELETED and m.changed_at < before]
         for sandbox_id in gone:
             del self._machines[sandbox_id]
+        forgotten = [
+            template.template_id
+            for template in self._templates.values()
+            if template.state is TemplateState.DELETED and template.changed_at < before
+        ]
+        for template_id in forgotten:
+            del self._templates[template_id]
 
     @contextmanager
     def watch(self) -> Iterator[Watch]:

@@ -15,7 +15,8 @@ import structlog
 
 from agent.drivers.driver import Death, LiveMachine
 from agent.errors import AgentError, Code
-from agent.lifecycle import Lifecycle, Stopwatch, as_failure
+from agent.failure import as_failure
+from agent.lifecycle import Lifecycle
 from agent.machine import (
     Action,
     Cause,
@@ -32,6 +33,7 @@ from agent.machine import (
 )
 from agent.parts import Parts
 from agent.record import Changes, answer_is
+from agent.stopwatch import Stopwatch
 
 _log = structlog.get_logger(__name__)
 
@@ -308,6 +310,8 @@ _DONE: dict[CommandKind, str] = {
     CommandKind.PAUSE: "paused",
     CommandKind.RESUME: "resumed",
     CommandKind.START: "started",
+    CommandKind.SNAPSHOT: "made a template of",
+    CommandKind.FORK: "forked",
     CommandKind.SET_TIMEOUT: "given a timeout",
     CommandKind.DESTROY: "deleted",
 }

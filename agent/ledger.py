@@ -16,19 +16,18 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
 
-from agent.machine import Cause, CommandKind, Machine, Spec, Stage, State
+from agent.ledger_rows import facts_of, from_row, template_of, to_row, to_us
+from agent.machine import Machine
+from agent.template import KeptFork, Template
 
 _log = structlog.get_logger(__name__)
-
-VERSION = 1
-"""Of the tables, in `PRAGMA user_version`."""
 
 _TABLES = """
 CREATE TABLE machines (
@@ -53,16 +52,34 @@ CREATE TABLE machines (
 CREATE INDEX machines_deleted ON machines (changed_at) WHERE state = 'deleted';
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_TEMPLATES_AND_FORKS = """
+ALTER TABLE machines ADD COLUMN snapshot_id TEXT;
+CREATE TABLE templates (
+    template_id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    sequence INTEGER NOT NULL UNIQUE,
+    changed_at INTEGER NOT NULL,
+    facts TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE forks (
+    snapshot_id TEXT PRIMARY KEY,
+    parent_id TEXT NOT NULL,
+    children TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+_STEPS = (_TABLES, _TEMPLATES_AND_FORKS)
+"""From nothing to what this agent knows: step n leads to version n + 1, which stands in `PRAGMA user_version`."""
 
 _COLUMNS = (
     "sandbox_id, generation, command, spec, state, sequence, cause, detail, incarnation, pid, start_ticks, "
-    "timeout_sec, stages, changed_at, last_active_at, error_code, error_message"
+    "timeout_sec, stages, changed_at, last_active_at, error_code, error_message, snapshot_id"
 )
-_REPLACE = f"INSERT OR REPLACE INTO machines ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608 - constants
+_REPLACE = f"INSERT OR REPLACE INTO machines ({_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608 - constants
+_REPLACE_TEMPLATE = (
+    "INSERT OR REPLACE INTO templates (template_id, state, sequence, changed_at, facts) VALUES (?, ?, ?, ?, ?)"
+)
 _TOUCH = "UPDATE machines SET last_active_at = max(last_active_at, ?), sequence = ? WHERE sandbox_id = ?"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _Result = TypeVar("_Result")
 
 
@@ -80,9 +97,13 @@ class Activity:
     sequence: int = 0
 
 
+Change = Machine | Activity | Template
+"""What is written with a sequence, and announced."""
+
+
 @dataclass(slots=True)
 class _Entry:
-    change: Machine | Activity
+    change: Change
     durable: bool
     error: Exception | None = None
 
@@ -93,13 +114,15 @@ class Ledger:
     `announce` is called in the event loop with everything that was written, in the order of the sequences.
     """
 
-    def __init__(self, path: Path, announce: Callable[[Machine | Activity], None]) -> None:
+    def __init__(self, path: Path, announce: Callable[[Change], None]) -> None:
         self._path = path
         self._announce = announce
         self._waiting: deque[_Entry] = deque()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._sequence = 0
         self._connection: sqlite3.Connection
+        self.is_new = False
+        """Whether there was none before `open`."""
 
     async def open(self) -> None:
         """Opens or makes it. One that is damaged is set aside under another name, and a new one is made: the files of
@@ -115,14 +138,14 @@ class Ledger:
     async def machines(self, *, deleted_since: datetime) -> list[Machine]:
         """Every machine that is not deleted, and those that were deleted since then."""
         query = f"SELECT {_COLUMNS} FROM machines WHERE state <> 'deleted' OR changed_at >= ?"  # noqa: S608 - constants
-        rows = await self._in_thread(lambda: self._connection.execute(query, (_to_us(deleted_since),)).fetchall())
-        return [_from_row(row) for row in rows]
+        rows = await self._in_thread(lambda: self._connection.execute(query, (to_us(deleted_since),)).fetchall())
+        return [from_row(row) for row in rows]
 
     async def find(self, sandbox_id: UUID) -> Machine | None:
         """What is known of one sandbox, also when it was deleted long ago."""
         query = f"SELECT {_COLUMNS} FROM machines WHERE sandbox_id = ?"  # noqa: S608 - constants
         row = await self._in_thread(lambda: self._connection.execute(query, (str(sandbox_id),)).fetchone())
-        return None if row is None else _from_row(row)
+        return None if row is None else from_row(row)
 
     async def write(self, machine: Machine, *, durable: bool) -> Machine:
         """Writes a machine with the next sequence, announces it and returns it.
@@ -136,6 +159,51 @@ class Ledger:
         written = replace(machine, sequence=self._next())
         await self._put_all([_Entry(written, durable)])
         return written
+
+    async def write_template(self, template: Template, *, durable: bool) -> Template:
+        """As `write`, for a template."""
+        written = replace(template, sequence=self._next())
+        await self._put_all([_Entry(written, durable)])
+        return written
+
+    async def templates(self, *, deleted_since: datetime) -> list[Template]:
+        """Every template that is not deleted, and those that were deleted since then."""
+        query = "SELECT facts, sequence FROM templates WHERE state <> 'deleted' OR changed_at >= ?"
+        rows = await self._in_thread(lambda: self._connection.execute(query, (to_us(deleted_since),)).fetchall())
+        return [template_of(facts, sequence) for facts, sequence in rows]
+
+    async def find_template(self, template_id: UUID) -> Template | None:
+        """What is known of one template, also when it was deleted long ago."""
+        query = "SELECT facts, sequence FROM templates WHERE template_id = ?"
+        row = await self._in_thread(lambda: self._connection.execute(query, (str(template_id),)).fetchone())
+        return None if row is None else template_of(*row)
+
+    async def keep_fork(self, fork: KeptFork) -> None:
+        """Writes down for whom a snapshot is kept, durably. Raises: LedgerError."""
+        values = (str(fork.snapshot_id), str(fork.parent_id), json.dumps(sorted(map(str, fork.children))))
+        await self._statement("INSERT OR REPLACE INTO forks VALUES (?, ?, ?)", values)
+
+    async def forget_fork(self, snapshot_id: UUID) -> None:
+        """The snapshot is gone. May be repeated. Raises: LedgerError."""
+        await self._statement("DELETE FROM forks WHERE snapshot_id = ?", (str(snapshot_id),))
+
+    async def forks(self) -> list[KeptFork]:
+        """Every snapshot that is kept for children."""
+        rows = await self._in_thread(lambda: self._connection.execute("SELECT * FROM forks").fetchall())
+        return [
+            KeptFork(UUID(snapshot_id), UUID(parent_id), frozenset(map(UUID, json.loads(children))))
+            for snapshot_id, parent_id, children in rows
+        ]
+
+    async def _statement(self, statement: str, values: tuple[object, ...]) -> None:
+        def work() -> None:
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(statement, values)
+
+        try:
+            await self._in_thread(work)
+        except sqlite3.Error as error:
+            raise LedgerError(str(error)) from error
 
     async def report_activity(self, activities: list[Activity]) -> None:
         """Writes when machines were last used and announces it, each with the next sequence. It changes nothing else of
@@ -159,14 +227,20 @@ class Ledger:
 
     async def note_activity(self, last_active_at: dict[UUID, datetime]) -> None:
         """Writes when machines were last used. No change of a machine: no sequence, no announcement."""
-        rows = [(_to_us(moment), str(sandbox_id)) for sandbox_id, moment in last_active_at.items()]
+        rows = [(to_us(moment), str(sandbox_id)) for sandbox_id, moment in last_active_at.items()]
         update = "UPDATE machines SET last_active_at = max(last_active_at, ?) WHERE sandbox_id = ?"
         await self._in_thread(lambda: self._transact(lambda: self._connection.executemany(update, rows)))
 
     async def prune(self, *, deleted_before: datetime) -> int:
         """Forgets machines that were deleted before then; returns how many."""
-        delete = "DELETE FROM machines WHERE state = 'deleted' AND changed_at < ?"
-        return await self._in_thread(lambda: self._connection.execute(delete, (_to_us(deleted_before),)).rowcount)
+        before = (to_us(deleted_before),)
+
+        def delete() -> int:
+            self._connection.execute("DELETE FROM templates WHERE state = 'deleted' AND changed_at < ?", before)
+            machines = "DELETE FROM machines WHERE state = 'deleted' AND changed_at < ?"
+            return self._connection.execute(machines, before).rowcount
+
+        return await self._in_thread(delete)
 
     async def swap_meta(self, name: str, value: str) -> str | None:
         """Stores a value under a name and returns what was there before."""
@@ -209,10 +283,11 @@ class Ledger:
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-            elif version != VERSION:
-                raise LedgerError(f"The ledger has version {version}; this agent knows version {VERSION}.")
+            self.is_new = version == 0
+            if version > len(_STEPS):
+                raise LedgerError(f"The ledger has version {version}; this agent knows version {len(_STEPS)}.")
+            for number, step in enumerate(_STEPS[version:], version + 1):
+                connection.executescript(f"BEGIN; {step} PRAGMA user_version = {number}; COMMIT;")
             row = connection.execute("SELECT value FROM meta WHERE name = 'sequence'").fetchone()
         except BaseException:
             connection.close()
@@ -239,12 +314,15 @@ class Ledger:
 
     def _put(self, entries: list[_Entry]) -> None:
         for entry in entries:
-            if isinstance(entry.change, Machine):
-                self._connection.execute(_REPLACE, _to_row(entry.change))
+            change = entry.change
+            if isinstance(change, Machine):
+                self._connection.execute(_REPLACE, to_row(change))
+            elif isinstance(change, Template):
+                row = (str(change.template_id), change.state.value, change.sequence, to_us(change.changed_at))
+                self._connection.execute(_REPLACE_TEMPLATE, (*row, facts_of(change)))
             else:
-                change = entry.change
                 self._connection.execute(
-                    _TOUCH, (_to_us(change.last_active_at), change.sequence, str(change.sandbox_id))
+                    _TOUCH, (to_us(change.last_active_at), change.sequence, str(change.sandbox_id))
                 )
         self._connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (str(entries[-1].change.sequence),)
@@ -259,64 +337,3 @@ class Ledger:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
-
-
-def _to_us(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def _from_us(microseconds: int) -> datetime:
-    return _EPOCH + microseconds * _MICROSECOND
-
-
-def _to_row(machine: Machine) -> tuple[object, ...]:
-    spec = machine.spec
-    written_spec = {
-        "template_id": str(spec.template_id),
-        "template_name": spec.template_name,
-        "vcpus": spec.vcpus,
-        "memory_mb": spec.memory_mb,
-        "disk_size_mb": spec.disk_size_mb,
-        "environment": spec.environment,
-    }
-    return (
-        str(spec.sandbox_id),
-        machine.generation,
-        machine.command.value,
-        json.dumps(written_spec),
-        machine.state.value,
-        machine.sequence,
-        machine.cause.value,
-        machine.detail,
-        None if machine.incarnation is None else str(machine.incarnation),
-        machine.pid,
-        machine.start_ticks,
-        machine.timeout_sec,
-        json.dumps([(stage.name, stage.duration_us) for stage in machine.stages]),
-        _to_us(machine.changed_at),
-        _to_us(machine.last_active_at),
-        machine.error_code,
-        machine.error_message,
-    )
-
-
-def _from_row(row: tuple[Any, ...]) -> Machine:
-    spec = json.loads(row[3])
-    return Machine(
-        spec=Spec(**{**spec, "sandbox_id": UUID(row[0]), "template_id": UUID(spec["template_id"])}),
-        generation=row[1],
-        command=CommandKind(row[2]),
-        state=State(row[4]),
-        sequence=row[5],
-        cause=Cause(row[6]),
-        detail=row[7],
-        incarnation=None if row[8] is None else UUID(row[8]),
-        pid=row[9],
-        start_ticks=row[10],
-        timeout_sec=row[11],
-        stages=tuple(Stage(name, duration_us) for name, duration_us in json.loads(row[12])),
-        changed_at=_from_us(row[13]),
-        last_active_at=_from_us(row[14]),
-        error_code=row[15],
-        error_message=row[16],
-    )

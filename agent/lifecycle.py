@@ -5,7 +5,6 @@ stays in its transitional state, and the next agent resolves it as after a kill 
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +14,7 @@ import structlog
 
 from agent.drivers.driver import Death, LiveMachine
 from agent.errors import AgentError, Code
+from agent.failure import as_failure
 from agent.idle import IdleTimer
 from agent.machine import (
     ACCEPTS_GUEST_CALLS,
@@ -22,17 +22,20 @@ from agent.machine import (
     Cause,
     Create,
     Destroy,
+    Fork,
     Machine,
     Pause,
     Resume,
     SetTimeout,
+    Snapshot,
     Spec,
-    Stage,
     Start,
     State,
 )
 from agent.parts import Parts
-from agent.record import Changes, Record, answer_is, is_cancelled, process_is
+from agent.record import Changes, Record, answer_is, process_is
+from agent.snapshots import keep
+from agent.stopwatch import Stopwatch
 
 _log = structlog.get_logger(__name__)
 
@@ -45,33 +48,6 @@ DEATH_KNOWN_SECONDS = 2
 """How long to wait for the reason when a machine was gone in the middle of a command."""
 
 _NO_TEMPLATE = UUID(int=0)
-
-
-class Stopwatch:
-    """The stages of one command."""
-
-    def __init__(self, queued_since: float, reach: Callable[[str], None]) -> None:
-        """`queued_since` is on the clock of `time.perf_counter`; `reach` is called with each step that is reached."""
-        self.reach = reach
-        now = time.perf_counter()
-        self._last = now
-        self._stages = [Stage("queue", int((now - queued_since) * 1_000_000))]
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """Those that ended so far."""
-        return tuple(self._stages)
-
-    def mark(self, name: str) -> None:
-        """The end of a stage."""
-        now = time.perf_counter()
-        self._stages.append(Stage(name, int((now - self._last) * 1_000_000)))
-        self._last = now
-        self.reach(name)
-
-    def concluding(self) -> None:
-        """What was to be done is done, or undone, and is about to be recorded."""
-        self.reach("conclude")
 
 
 class Lifecycle:
@@ -104,6 +80,8 @@ class Lifecycle:
                 await self._resume(action, order, watch)
             case Start():
                 await self._start(action, order, watch)
+            case Snapshot() | Fork():
+                await self._snapshot(action, order, watch)
             case SetTimeout():
                 raise TypeError("no move: the keeper sees to it")
             case Destroy():
@@ -132,7 +110,8 @@ class Lifecycle:
         machine = self.record.known()
         if machine.state is State.DELETED:
             raise AgentError(Code.NO_SUCH_MACHINE, "The sandbox was deleted.")
-        if self.live is None or machine.state not in ACCEPTS_GUEST_CALLS:
+        # One that is snapshotted stands still for a moment: what comes then waits.
+        if self.live is None or machine.state not in ACCEPTS_GUEST_CALLS | {State.SNAPSHOTTING}:
             raise AgentError(Code.WRONG_STATE, f"The sandbox is {machine.state.value}, not running.")
         return self.live
 
@@ -267,6 +246,30 @@ class Lifecycle:
             timeout_sec = machine.timeout_sec if action.timeout_sec is None else action.timeout_sec
             await self._now_running(live, Changes(timeout_sec=timeout_sec), watch)
 
+    async def _snapshot(self, action: Snapshot | Fork, order: Changes, watch: Stopwatch) -> None:
+        machine = self.record.known()
+        snapshotting = Changes(state=State.SNAPSHOTTING, cause=Cause.USER, detail="", snapshot_id=action.snapshot_id)
+        await self.record.intend(order | snapshotting, durable=True)
+        as_before = Changes(state=machine.state, cause=machine.cause)
+        try:
+            watch.mark("record")
+            await keep(self._parts, machine, self.live, action, watch)
+        except BaseException as error:
+            failure = as_failure(error, Code.SNAPSHOT_FAILED, "The sandbox could not be snapshotted.")
+            answer = answer_is(failure) | Changes(stages=watch.stages)
+            if failure.code is Code.MACHINE_GONE and self.live is not None:
+                live = self.live
+                self._release()
+                await self.record.conclude(_stopped(await _death_of(live)) | answer, before=watch.concluding)
+            else:
+                outcome = as_before | Changes(detail=failure.message) | answer
+                await self.record.conclude(outcome, before=watch.concluding)
+            raise failure from error
+        self.timer.touch()
+        await self.record.conclude(as_before | Changes(stages=watch.stages), before=watch.concluding)
+        if isinstance(action, Snapshot):
+            self._parts.templates.build(action.template_id)
+
     async def _destroy(self, sandbox_id: UUID, order: Changes, watch: Stopwatch) -> None:
         known = self.record.machine is not None
         if known:
@@ -314,22 +317,6 @@ class Lifecycle:
     async def _watch_death(self, live: LiveMachine) -> None:
         death = await live.died()
         self._on_death(live, death)
-
-
-def as_failure(error: BaseException, code: Code, message: str) -> AgentError:
-    """An error as it is answered: one that is not an AgentError is logged and masked.
-
-    Raises: the error itself if the running task is cancelled (the agent stops), or the program is to end. When only
-    something that the task waited for was cancelled, that is a failure like others.
-    """
-    if not isinstance(error, Exception) and (not isinstance(error, asyncio.CancelledError) or is_cancelled()):
-        raise error
-    if isinstance(error, AgentError):
-        return error
-    if isinstance(error, TimeoutError):
-        return AgentError(code, f"{message} It took too long.")
-    _log.error("a command failed in an unforeseen way", exc_info=error)
-    return AgentError(code, f"{message} The host's log says why.", detail=repr(error))
 
 
 def _stopped(death: Death) -> Changes:

@@ -73,6 +73,8 @@ class CommandKind(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     START = "start"
+    SNAPSHOT = "snapshot"
+    FORK = "fork"
     SET_TIMEOUT = "set_timeout"
     DESTROY = "destroy"
 
@@ -112,6 +114,29 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Keep what the sandbox is now, and make a template of it in the background."""
+
+    template_id: UUID
+    template_name: str
+    kind: CommandKind = CommandKind.SNAPSHOT
+
+    @property
+    def snapshot_id(self) -> UUID:
+        """What is kept has the template's id: there is one for each."""
+        return self.template_id
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Keep what the sandbox is now, for children that are going to be created from it."""
+
+    snapshot_id: UUID
+    children: tuple[UUID, ...]
+    kind: CommandKind = CommandKind.FORK
+
+
+@dataclass(frozen=True, slots=True)
 class SetTimeout:
     """Change the idle timeout. `beats_expiry`: the machine was not paused yet when this was asked for, so it runs
     afterwards, even if its idle pause could not be stopped any more."""
@@ -128,7 +153,7 @@ class Destroy:
     kind: CommandKind = CommandKind.DESTROY
 
 
-Action = Create | Pause | Resume | Start | SetTimeout | Destroy
+Action = Create | Pause | Resume | Start | Snapshot | Fork | SetTimeout | Destroy
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +189,12 @@ class Machine:
     stages: tuple[Stage, ...] = ()
     error_code: str = ""
     error_message: str = ""
+    snapshot_id: UUID | None = None
+    """What the last snapshot or fork of it keeps, or was to keep."""
     auto_pause_at: datetime | None = None
     """When it is paused if nothing happens in it. Not in the ledger: it is on the clock of this run of the agent."""
+    stored_bytes: int = 0
+    """Blocks of its files on the host's disk when they were last looked at. Not in the ledger."""
 
     @property
     def sandbox_id(self) -> UUID:
@@ -195,6 +224,8 @@ MOVES: frozenset[tuple[State | None, State]] = frozenset(
         (_S.RESUMING, _S.RUNNING),
         (_S.RESUMING, _S.PAUSED),
         (_S.RESUMING, _S.STOPPED),
+        (_S.RUNNING, _S.SNAPSHOTTING),
+        (_S.PAUSED, _S.SNAPSHOTTING),
         (_S.SNAPSHOTTING, _S.RUNNING),
         (_S.SNAPSHOTTING, _S.PAUSED),
         (_S.SNAPSHOTTING, _S.STOPPED),
@@ -218,6 +249,8 @@ _OBEYED_IN: dict[CommandKind, frozenset[State]] = {
     CommandKind.PAUSE: frozenset({State.RUNNING}),
     CommandKind.RESUME: frozenset({State.PAUSED}),
     CommandKind.START: frozenset({State.STOPPED}),
+    CommandKind.SNAPSHOT: frozenset({State.RUNNING, State.PAUSED}),
+    CommandKind.FORK: frozenset({State.RUNNING}),
     # a keeper sees to it itself: it is no move
     CommandKind.SET_TIMEOUT: frozenset(),
     CommandKind.DESTROY: _NOT_DELETED,
@@ -228,6 +261,8 @@ _REACHED_IN: dict[CommandKind, frozenset[State]] = {
     CommandKind.PAUSE: frozenset({State.PAUSED}),
     CommandKind.RESUME: frozenset({State.RUNNING}),
     CommandKind.START: frozenset({State.RUNNING}),
+    CommandKind.SNAPSHOT: frozenset(),
+    CommandKind.FORK: frozenset(),
     CommandKind.SET_TIMEOUT: frozenset(),
     CommandKind.DESTROY: frozenset({State.DELETED}),
 }

@@ -10,9 +10,11 @@ from typing import Any
 from agent.drivers.driver import Driver
 from agent.errors import AgentError, Code
 from agent.faults import NO_FAULTS, Faults
+from agent.forks import Forks
 from agent.inventory import Inventory
 from agent.ledger import Ledger
 from agent.machine import Spec
+from agent.templates import Templates
 
 MACHINE_OVERHEAD_MB = 128
 """What a machine needs beside its guest's memory: QEMU itself and its translation buffer."""
@@ -61,6 +63,8 @@ class Parts:
     ledger: Ledger
     inventory: Inventory
     capacity: Capacity
+    templates: Templates
+    forks: Forks
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     spawn: Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]

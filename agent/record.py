@@ -11,6 +11,7 @@ import structlog
 
 from agent.drivers.driver import ProcessIdentity
 from agent.errors import AgentError, Code
+from agent.failure import is_cancelled
 from agent.ledger import LedgerError
 from agent.machine import MOVES, Cause, CommandKind, Machine, Spec, Stage, State
 from agent.parts import Parts
@@ -30,6 +31,7 @@ class Changes(TypedDict, total=False):
     cause: Cause
     detail: str
     incarnation: UUID | None
+    snapshot_id: UUID | None
     pid: int
     start_ticks: int
     timeout_sec: int
@@ -129,12 +131,6 @@ class Record:
             )
             message = "The host cannot write its ledger: its disk is probably full."
             raise AgentError(Code.DISK_FULL, message, detail=str(error)) from error
-
-
-def is_cancelled() -> bool:
-    """Whether somebody cancels the running task, as against something that it waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _require_move(source: State | None, target: State) -> None:

@@ -71,6 +71,24 @@ class Server(GuestCalls):
         return convert.to_machine(await self._host.obey(sandbox_id, convert.start(request), generation))
 
     @answered
+    async def SnapshotMachine(self, request: pb.SnapshotMachineRequest, context: Context) -> pb.Machine:
+        sandbox_id, generation = convert.sandbox_id(request.sandbox_id), convert.generation(request.generation)
+        return convert.to_machine(await self._host.obey(sandbox_id, convert.snapshot(request), generation))
+
+    @answered
+    async def ForkMachine(self, request: pb.ForkMachineRequest, context: Context) -> pb.Machine:
+        sandbox_id, generation = convert.sandbox_id(request.sandbox_id), convert.generation(request.generation)
+        return convert.to_machine(await self._host.obey(sandbox_id, convert.fork(request), generation))
+
+    @answered
+    async def DeleteTemplate(self, request: pb.DeleteTemplateRequest, context: Context) -> pb.Template:
+        return convert.to_template(await self._host.delete_template(convert.template_id(request.template_id)))
+
+    @answered
+    async def CollectGarbage(self, request: pb.CollectGarbageRequest, context: Context) -> pb.CollectGarbageResponse:
+        return convert.to_garbage(await self._host.collect_garbage(dry_run=request.dry_run))
+
+    @answered
     async def SetTimeout(self, request: pb.SetTimeoutRequest, context: Context) -> pb.Machine:
         sandbox_id, timeout_sec = convert.sandbox_id(request.sandbox_id), convert.timeout_sec(request.timeout_sec)
         generation = convert.generation(request.generation) if request.generation else None
@@ -94,8 +112,8 @@ class Server(GuestCalls):
         with self._host.watch() as watch:
             inventory = convert.to_inventory(watch.snapshot, self._host.agent_incarnation)
             await context.write(pb.WatchMachinesResponse(inventory=inventory))
-            async for machine in watch.changes():
-                await context.write(pb.WatchMachinesResponse(changed=convert.to_machine(machine)))
+            async for change in watch.changes():
+                await context.write(convert.to_change(change))
 
     @answered
     async def PauseAll(self, request: pb.PauseAllRequest, context: Context) -> pb.PauseAllResponse:

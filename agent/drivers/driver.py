@@ -26,8 +26,8 @@ class Isolation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TemplateImage:
-    """A memory image that can be cloned at once. `template_id` is None for an image of a base template, which is known by
-    its name; `stored_bytes` are the blocks that it takes on disk."""
+    """A memory image that can be cloned at once. `template_id` is None for an image of a base template, which is known
+    by its name; `stored_bytes` are the blocks that it takes on disk."""
 
     template_name: str
     vcpus: int
@@ -232,15 +232,15 @@ class Driver(Protocol):
 
     async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """Makes a sandbox's disk and a machine on it, with its identity set: from its template, or, if `spec` names a
-        snapshot, as a child of a fork. Stages: `image`, `disk`, `spawn`, `restore`, `guest`; a machine from the warm pool
-        passes through them all the same. After a failure or a cancellation there is no machine and no file of it.
+        snapshot, as a child of a fork. Stages: `image`, `disk`, `spawn`, `restore`, `guest`; a machine from the warm
+        pool passes through them all the same. After a failure or a cancellation there is no machine and no file of it.
 
-        The disk has `spec.disk_size_mb`, however large the template's is; a larger one is grown while the guest runs, before
-        this returns.
+        The disk has `spec.disk_size_mb`, however large the template's is; a larger one is grown while the guest runs,
+        before this returns.
 
-        Raises: AgentError UNKNOWN_TEMPLATE; UNKNOWN_SNAPSHOT; UNSUPPORTED_SHAPE: not the shape of the snapshot or template,
-            or a disk smaller than its own; IMAGE_MISMATCH: made with another QEMU than this host's, or damaged;
-            START_FAILED, DISK_FULL, NO_CAPACITY.
+        Raises: AgentError UNKNOWN_TEMPLATE; UNKNOWN_SNAPSHOT; UNSUPPORTED_SHAPE: not the shape of the snapshot or
+            template, or a disk smaller than its own; IMAGE_MISMATCH: made with another QEMU than this host's, or
+            damaged; START_FAILED, DISK_FULL, NO_CAPACITY.
         """
 
     async def pause(self, spec: Spec, machine: LiveMachine, stage: StageMark) -> None:
@@ -284,8 +284,8 @@ class Driver(Protocol):
     async def snapshot(self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark) -> None:
         """Keeps what a sandbox is now, its memory, device state and disk, under a new id. `machine` None: it is paused,
         and stays so. One that runs stands still meanwhile, for tens of milliseconds, and runs on when this returns: the
-        disk gets a new layer, nothing of it is copied. Stages: `stop`, `save`, `layer`, `continue`, `sync`: what was kept
-        is durable after the last; a paused one passes through `save` and `sync` only.
+        disk gets a new layer, nothing of it is copied. Stages: `stop`, `save`, `layer`, `continue`, `sync`: what was
+        kept is durable after the last; a paused one passes through `save` and `sync` only.
 
         Raises: AgentError SNAPSHOT_FAILED or DISK_FULL: nothing was kept, the machine is as it was; MACHINE_GONE: it
             runs no more; IMAGE_MISMATCH: what was saved of a paused one is damaged.
@@ -299,15 +299,15 @@ class Driver(Protocol):
         """Forgets a snapshot; disk layers of it stay as long as a sandbox stands on them. May be repeated."""
 
     async def make_template(self, snapshot_id: UUID, template: NewTemplate, progress: ProgressMark) -> TemplateImage:
-        """Makes an image of a snapshot, beside whatever runs: pages merged, disk flattened without its holes. It stands on
-        nothing else, and is there when complete or not at all. Of one that is there already it says so. May be cancelled
-        and repeated; the snapshot stays.
+        """Makes an image of a snapshot, beside whatever runs: pages merged, disk flattened without its holes. It stands
+        on nothing else, and is there when complete or not at all. One that is there already is returned. May be
+        cancelled and repeated; the snapshot stays.
 
         Raises: AgentError UNKNOWN_SNAPSHOT, SNAPSHOT_FAILED, DISK_FULL.
         """
 
     async def remove_template(self, template_id: UUID) -> None:
-        """Removes an image that was made by `make_template`, with the clones that wait for it in the pool. May be repeated.
+        """Removes an image that `make_template` made, with its clones that wait in the pool. May be repeated.
 
         Raises: AgentError TEMPLATE_IN_USE: a sandbox or a snapshot stands on it; nothing was touched.
         """
@@ -319,7 +319,7 @@ class Driver(Protocol):
         """Keeps the warm pool filled, in the background, until it is cancelled. To be run beside everything else."""
 
     async def garbage(self, sandboxes: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
-        """What lies in its folders and belongs to none of these sandboxes and snapshots, to no image and to no pool, and is
+        """What lies in its folders, belongs to none of these sandboxes and snapshots nor to an image or pool, and is
         not being made now. Touches nothing."""
 
     async def leftovers(self) -> frozenset[UUID]:

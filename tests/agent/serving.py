@@ -35,8 +35,12 @@ def new_sandbox() -> str:
     return f"sb-{uuid4()}"
 
 
-def uuid_of(sandbox_id: str) -> UUID:
-    return UUID(sandbox_id.removeprefix("sb-"))
+def new_template() -> str:
+    return f"tpl-{uuid4()}"
+
+
+def uuid_of(wire_id: str) -> UUID:
+    return UUID(wire_id.partition("-")[2])
 
 
 class Clock:
@@ -74,6 +78,29 @@ class Client:
     async def start(self, sandbox_id: str, generation: int, timeout_sec: int = 0) -> pb.Machine:
         request = pb.StartMachineRequest(sandbox_id=sandbox_id, generation=generation, timeout_sec=timeout_sec)
         return await self.stub.StartMachine(request, metadata=self.metadata)
+
+    async def snapshot(self, sandbox_id: str, generation: int, template_id: str, name: str = "mine") -> pb.Machine:
+        request = pb.SnapshotMachineRequest(
+            sandbox_id=sandbox_id, generation=generation, template_id=template_id, template_name=name
+        )
+        return await self.stub.SnapshotMachine(request, metadata=self.metadata)
+
+    async def fork(self, sandbox_id: str, generation: int, snapshot_id: str, *children: str) -> pb.Machine:
+        request = pb.ForkMachineRequest(
+            sandbox_id=sandbox_id, generation=generation, snapshot_id=snapshot_id, children=children
+        )
+        return await self.stub.ForkMachine(request, metadata=self.metadata)
+
+    async def delete_template(self, template_id: str) -> pb.Template:
+        return await self.stub.DeleteTemplate(pb.DeleteTemplateRequest(template_id=template_id), metadata=self.metadata)
+
+    async def templates(self) -> dict[str, pb.Template]:
+        answer = await self.stub.ListMachines(pb.ListMachinesRequest(), metadata=self.metadata)
+        return {template.template_id: template for template in answer.templates}
+
+    async def collect_garbage(self, *, dry_run: bool = False) -> list[pb.Garbage]:
+        request = pb.CollectGarbageRequest(dry_run=dry_run)
+        return list((await self.stub.CollectGarbage(request, metadata=self.metadata)).garbage)
 
     async def set_timeout(self, sandbox_id: str, timeout_sec: int, generation: int = 0) -> pb.Machine:
         request = pb.SetTimeoutRequest(sandbox_id=sandbox_id, generation=generation, timeout_sec=timeout_sec)

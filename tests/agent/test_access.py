@@ -73,7 +73,7 @@ async def test_what_the_host_says_about_itself(tmp_path: Path) -> None:
     assert any("runs no code" in shortcoming for shortcoming in first.shortcomings)
 
 
-async def test_sandboxes_that_only_the_disk_knows_are_told_of_and_left_alone(tmp_path: Path) -> None:
+async def test_what_a_lost_ledger_knew_is_told_of_and_left_alone(tmp_path: Path) -> None:
     sandbox_id = new_sandbox()
     async with serving(tmp_path) as agent:
         await agent.create(sandbox_id)
@@ -81,6 +81,7 @@ async def test_sandboxes_that_only_the_disk_knows_are_told_of_and_left_alone(tmp
     async with serving(tmp_path) as agent:
         host = await agent.stub.GetHost(pb.GetHostRequest(), metadata=agent.metadata)
         assert any("ledger does not know" in shortcoming for shortcoming in host.shortcomings)
+        await agent.host.collect_garbage(dry_run=False)
         assert len(await agent.driver.leftovers()) == 1
         await agent.destroy(sandbox_id, 5)
         assert await agent.driver.leftovers() == frozenset()

@@ -262,10 +262,11 @@ async def test_too_many_commands_for_one_sandbox_are_refused(agent: Served) -> N
     async with asyncio.TaskGroup() as group:
         group.create_task(agent.create(sandbox_id))
         await hang.reached.wait()
-        for generation in range(2, COMMANDS_MAX + 1):
-            group.create_task(_outcome(agent.pause(sandbox_id, generation)))
         keeper = agent.host._keepers[uuid_of(sandbox_id)]
-        await eventually(lambda: len(keeper.outcomes()) == COMMANDS_MAX)
+        for generation in range(2, COMMANDS_MAX + 1):
+            # one after the other: calls may overtake each other on their way, and an older one would be stale
+            group.create_task(_outcome(agent.pause(sandbox_id, generation)))
+            await eventually(lambda waiting=generation: len(keeper.outcomes()) == waiting)
         with refused(Code.BUSY):
             await agent.pause(sandbox_id, COMMANDS_MAX + 1)
         hang.released.set()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from pathlib import Path
+from uuid import UUID
 
 import grpc.aio
 import pytest
@@ -18,6 +19,7 @@ from tests.waiting import DEADLINE_SECONDS, eventually
 
 SETTLED = {"running", "paused", "stopped", "failed", "deleted"}
 NEXT, AFTER = 10, 11
+TEMPLATES = {"snapshot", "build_template", "delete_template"}
 
 
 def command_of(point: str) -> str:
@@ -43,8 +45,43 @@ async def give(client: Client, command: str, sandbox_id: str) -> pb.Machine:
             return await client.resume(sandbox_id, NEXT)
         case "start":
             return await client.start(sandbox_id, NEXT)
+        case "snapshot" | "build_template" | "delete_template":
+            machine = await client.snapshot(sandbox_id, NEXT, template_of(sandbox_id))
+            if command == "delete_template":
+                # what could not be deleted is told again
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await client.delete_template(template_of(sandbox_id))
+                await client.delete_template(template_of(sandbox_id))
+            return machine
+        case "fork":
+            return await client.fork(sandbox_id, NEXT, str(uuid_of(sandbox_id)), child_of(sandbox_id))
         case _:
             return await client.destroy(sandbox_id, NEXT)
+
+
+def child_of(sandbox_id: str) -> str:
+    """One for each sandbox."""
+    return f"sb-{UUID(int=uuid_of(sandbox_id).int ^ 1)}"
+
+
+def template_of(sandbox_id: str) -> str:
+    """One for each sandbox."""
+    return f"tpl-{uuid_of(sandbox_id)}"
+
+
+async def template_ends(client: Client, sandbox_id: str) -> str:
+    """How the template is, as soon as nothing is done with it any more; `none` if there is none."""
+
+    async def how() -> str:
+        template = (await client.templates()).get(template_of(sandbox_id))
+        state = "none" if template is None else pb.TemplateState.Name(template.state).removeprefix("TEMPLATE_STATE_")
+        return state.lower()
+
+    async def ended() -> bool:
+        return await how() not in {"building", "deleting"}
+
+    await eventually(ended)
+    return await how()
 
 
 @pytest.mark.parametrize("kind", [Kind.RAISE, Kind.CANCEL, Kind.TWICE])
@@ -68,17 +105,31 @@ async def test_a_step_that_fails_or_comes_twice_leaves_nothing_half_done(
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await give(agent, command, sandbox_id)
         assert not armed._armed, "the fault did not fire"
+        how = await template_ends(agent, sandbox_id)
+        if command in TEMPLATES:
+            assert how in {"ready", "failed", "deleted", "none"}
+            assert how != "failed" or kind is not Kind.TWICE
+            # what failed is not in the way of another, and what is there can be used
+            if how == "ready":
+                child = new_sandbox()
+                await agent.create(child, template_type=pb.TEMPLATE_TYPE_SNAPSHOT, template_id=template_of(sandbox_id))
+                assert await agent.read(child, "/root/file") == b"kept"
+                await agent.destroy(child, 2)
         before = (await agent.inventory()).get(sandbox_id)
         assert_agrees(agent, sandbox_id)
         if kind is Kind.TWICE:
             assert before is not None
-            after = {"create": "running", "resume": "running", "start": "running", "destroy": "deleted"}
-            assert state_of(before) == after.get(command, "paused")
+            assert state_of(before) == {"pause": "paused", "auto_pause": "paused", "destroy": "deleted"}.get(
+                command, "running"
+            )
         if command not in {"create", "destroy"} and before is not None:
             await agent.set_timeout(sandbox_id, 0)
             await can_be_used(agent, sandbox_id)
         await agent.destroy(sandbox_id, 100)
         assert_agrees(agent, sandbox_id)
+        await agent.delete_template(template_of(sandbox_id))
+        await agent.destroy(child_of(sandbox_id), 100)
+        await agent.host._parts.forks.tend()
         assert not list(agent.driver._folder.iterdir())
 
 
@@ -130,6 +181,8 @@ def expected(point: str) -> set[str]:
             return {"paused"} if step in {"release", "conclude", "done"} else {"running", "pausing", "paused"}
         case "resume":
             return {"running"} if step in {"conclude", "done"} else {"paused"}
+        case "snapshot" | "fork" | "build_template" | "delete_template":
+            return {"running"}
         case "start":
             return {"running"} if step == "done" else {"stopped"}
         case _:
@@ -180,7 +233,10 @@ async def test_an_agent_that_is_killed_at_any_step_is_followed_by_one_that_settl
             elif sandbox_id in inventory and state_of(inventory[sandbox_id]) == "running":
                 assert command_of(point) == "create" or await client.read(sandbox_id, "/root/file") == b"kept"
         await asyncio.gather(*(client.destroy(sandbox_id, 100) for sandbox_id in sandboxes.values()))
-    assert not list((agent.folder / "simulated").iterdir())
+        for sandbox_id in sandboxes.values():
+            await client.delete_template(template_of(sandbox_id))
+            await client.destroy(child_of(sandbox_id), 100)
+        await eventually(lambda: not list((agent.folder / "simulated").iterdir()))
     process.wait(DEADLINE_SECONDS)
 
 
@@ -192,5 +248,13 @@ async def assert_settled(client: Client, point: str, sandboxes: dict[str, str]) 
     machine = inventory.get(sandboxes[point])
     state = "unknown" if machine is None else state_of(machine)
     assert state in expected(point), (point, state)
+    if command_of(point) in TEMPLATES:
+        is_kept = point.rpartition(".")[2] in {"sync", "conclude", "done", "build", "remove"}
+        is_kept = is_kept or point == "agent.build_template.begin"
+        how = await template_ends(client, sandboxes[point])
+        if command_of(point) == "delete_template":
+            assert how in {"deleted", "ready"}
+        elif how != "none":
+            assert how == ("ready" if is_kept else "failed"), point
     if machine is not None and state == "paused" and command_of(point) == "auto_pause":
         assert cause_of(machine) == "idle_timeout"

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from agent.ledger import Activity, Ledger, LedgerError
+from agent.ledger import Change, Ledger, LedgerError
 from agent.machine import Cause, CommandKind, Machine, Spec, Stage, State
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
@@ -21,7 +21,7 @@ def a_machine(**changes: object) -> Machine:
     return replace(machine, **changes)  # type: ignore[arg-type]
 
 
-async def opened(folder: Path, announced: list[Machine | Activity] | None = None) -> Ledger:
+async def opened(folder: Path, announced: list[Change] | None = None) -> Ledger:
     ledger = Ledger(folder / "ledger.db", (announced if announced is not None else []).append)
     await ledger.open()
     return ledger
@@ -66,7 +66,7 @@ async def test_the_sequence_only_grows_over_restarts_and_lost_ledgers(tmp_path: 
 
 
 async def test_changes_are_announced_once_written_and_in_order(tmp_path: Path) -> None:
-    announced: list[Machine | Activity] = []
+    announced: list[Change] = []
     ledger = await opened(tmp_path, announced)
     machines = [a_machine() for _ in range(200)]
     written = await asyncio.gather(*(ledger.write(machine, durable=False) for machine in machines))
@@ -76,7 +76,7 @@ async def test_changes_are_announced_once_written_and_in_order(tmp_path: Path) -
 
 
 async def test_a_writer_that_is_cancelled_has_written_all_the_same(tmp_path: Path) -> None:
-    announced: list[Machine | Activity] = []
+    announced: list[Change] = []
     ledger = await opened(tmp_path, announced)
     async with asyncio.TaskGroup() as group:
         writing = group.create_task(ledger.write(a_machine(), durable=True))
@@ -87,7 +87,7 @@ async def test_a_writer_that_is_cancelled_has_written_all_the_same(tmp_path: Pat
 
 
 async def test_a_write_that_fails_is_not_announced_and_the_next_one_works(tmp_path: Path) -> None:
-    announced: list[Machine | Activity] = []
+    announced: list[Change] = []
     ledger = await opened(tmp_path, announced)
     await ledger._in_thread(lambda: ledger._connection.execute("PRAGMA query_only = 1"))
     with pytest.raises(LedgerError):

@@ -6,26 +6,32 @@ fault, or with `state.json`.
 """
 
 import asyncio
+import contextlib
 import json
 import shutil
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from agent.drivers.driver import (
     Death,
     DriverFacts,
     Isolation,
+    Leftover,
     LiveMachine,
+    NewTemplate,
     ProcessIdentity,
+    ProgressMark,
     StageMark,
     TemplateImage,
 )
 from agent.drivers.simulated.disk import Disk
 from agent.drivers.simulated.faults import STAGES, Faults
+from agent.drivers.simulated.kept import Kept, Note
 from agent.drivers.simulated.machine import SimulatedMachine
 from agent.errors import AgentError, Code
-from agent.machine import Cause, Spec
+from agent.machine import Cause, Spec, TemplateType
 
 TEMPLATES = frozenset({"base"})
 DISK_SIZE_MB = 5 * 1024
@@ -41,10 +47,14 @@ class SimulatedDriver:
         self._folder = folder
         self._machines: dict[UUID, SimulatedMachine] = {}
         self._images: dict[tuple[str, int, int], TemplateImage] = {}
+        self._snapshots = Kept(folder, "snapshot")
+        self._templates = Kept(folder, "template")
 
     async def open(self) -> None:
-        """Makes its folder."""
+        """Makes its folder, and removes what an earlier driver had not finished."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        for path in self._folder.glob("unfinished-*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     async def close(self) -> None:
         """Lets go; machines can be adopted."""
@@ -59,7 +69,7 @@ class SimulatedDriver:
             isolation=Isolation.NONE,
             accelerator="none",
             qemu_version="",
-            images=tuple(self._images.values()),
+            images=(*self._images.values(), *map(self._image, self._templates.all())),
             shortcomings=("The simulated driver runs no code: it is for tests. Choose the driver qemu.",),
         )
 
@@ -74,13 +84,15 @@ class SimulatedDriver:
         return self._images[shape]
 
     async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
-        """A new machine on an empty disk."""
-        if spec.disk_size_mb < DISK_SIZE_MB:
-            message = f"The disk must be at least as large as the template's: {DISK_SIZE_MB} MiB."
-            raise AgentError(Code.UNSUPPORTED_SHAPE, message)
-        await self.prepare(spec.template_name, spec.vcpus, spec.memory_mb)
+        """A new machine, on an empty disk or on a copy of what was kept."""
+        source = self._source(spec)
+        if source is None:
+            await self.prepare(spec.template_name, spec.vcpus, spec.memory_mb)
         try:
-            self._disk(spec.sandbox_id).make()
+            if source is None:
+                self._disk(spec.sandbox_id).make()
+            else:
+                shutil.copytree(source, self._folder / str(spec.sandbox_id) / "disk")
             return await self._launch("start", spec, incarnation, stage)
         except BaseException:
             self._remove_folder(spec.sandbox_id)
@@ -88,26 +100,7 @@ class SimulatedDriver:
 
     async def pause(self, spec: Spec, machine: LiveMachine, stage: StageMark) -> None:
         """Runs to its end once begun, whatever becomes of the caller."""
-        failures: list[Exception] = []
-
-        async def pause() -> None:
-            try:
-                await self._pause(spec, _mine(machine), stage)
-            except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
-                failures.append(error)
-
-        async with asyncio.TaskGroup() as group:
-            pausing = group.create_task(pause())
-            cancelled: asyncio.CancelledError | None = None
-            while not pausing.done():
-                try:
-                    await asyncio.shield(pausing)
-                except asyncio.CancelledError as error:
-                    cancelled = error
-            if cancelled is not None:
-                raise cancelled
-        if failures:
-            raise failures[0]
+        await _to_its_end(self._pause(spec, _mine(machine), stage))
 
     async def resume(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """A machine from the saved one."""
@@ -150,11 +143,110 @@ class SimulatedDriver:
 
     async def leftovers(self) -> frozenset[UUID]:
         """Every sandbox with a folder."""
-        return frozenset(UUID(path.name) for path in self._folder.iterdir())
+        found = set()
+        for path in self._folder.iterdir():
+            with contextlib.suppress(ValueError):
+                found.add(UUID(path.name))
+        return frozenset(found)
+
+    async def snapshot(self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark) -> None:
+        """Runs to its end once begun, whatever becomes of the caller."""
+        await _to_its_end(self._snapshot(spec, None if machine is None else _mine(machine), snapshot_id, stage))
+
+    async def has_snapshot(self, snapshot_id: UUID) -> bool:
+        """Whether its folder is there: it comes by a rename."""
+        return self._snapshots.has(snapshot_id)
+
+    async def drop_snapshot(self, snapshot_id: UUID) -> None:
+        """Removes its folder."""
+        await self.faults.strike("drop_snapshot")
+        self._snapshots.drop(snapshot_id)
+
+    async def make_template(self, snapshot_id: UUID, template: NewTemplate, progress: ProgressMark) -> TemplateImage:
+        """A copy of the snapshot."""
+        if not self._templates.has(template.template_id):
+            if not self._snapshots.has(snapshot_id):
+                raise AgentError(Code.UNKNOWN_SNAPSHOT, "Nothing was kept under this id.")
+            progress(0)
+            await self.faults.strike("make_template")
+            progress(50)
+            note = self._snapshots.note(snapshot_id)
+            disk = self._snapshots.disk(snapshot_id)
+            kept = Note(template.name, str(template.template_id), note.vcpus, note.memory_mb, note.disk_size_mb)
+            self._templates.keep(template.template_id, disk, kept)
+        progress(100)
+        return self._image(template.template_id)
+
+    async def remove_template(self, template_id: UUID) -> None:
+        """Removes its folder, unless a sandbox stands on it."""
+        await self.faults.strike("remove_template")
+        if any(machine.spec.template_id == template_id for machine in self._machines.values()):
+            raise AgentError(Code.TEMPLATE_IN_USE, "A sandbox on this host stands on the template.")
+        self._templates.drop(template_id)
+
+    async def stored_bytes(self, sandbox_id: UUID) -> int:
+        """Of its disk."""
+        return sum(path.stat().st_blocks * 512 for path in (self._folder / str(sandbox_id)).rglob("*"))
+
+    async def tend(self) -> None:
+        """There is no pool."""
+        await asyncio.Event().wait()
+
+    async def garbage(self, sandboxes: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
+        """Folders of sandboxes and snapshots that are not known."""
+        unknown = sorted(await self.leftovers() - sandboxes)
+        folders = [
+            Leftover(
+                f"{self._folder.name}/{one}", await self.stored_bytes(one), "A sandbox that the ledger does not know."
+            )
+            for one in unknown
+        ]
+        return (*folders, *self._snapshots.leftovers(snapshots))
 
     def crash(self, sandbox_id: UUID, cause: Cause = Cause.CRASHED, detail: str = "It was made to crash.") -> None:
         """Ends a machine that runs, as if from outside. For tests."""
         self._end(self._machines[sandbox_id], Death(cause, detail))
+
+    def _source(self, spec: Spec) -> Path | None:
+        """The disk that a new sandbox begins with; None: an empty one. Raises: AgentError, as `Driver.start`."""
+        if spec.snapshot_id is not None:
+            if not self._snapshots.has(spec.snapshot_id):
+                raise AgentError(Code.UNKNOWN_SNAPSHOT, "What was kept for this fork is not there any more.")
+            _require_shape(spec, self._snapshots.note(spec.snapshot_id))
+            return self._snapshots.disk(spec.snapshot_id)
+        if spec.template_type is TemplateType.SNAPSHOT:
+            if not self._templates.has(spec.template_id):
+                raise AgentError(Code.UNKNOWN_TEMPLATE, "This host has no such template.")
+            _require_shape(spec, self._templates.note(spec.template_id))
+            return self._templates.disk(spec.template_id)
+        _require_disk(spec, DISK_SIZE_MB)
+        return None
+
+    def _image(self, template_id: UUID) -> TemplateImage:
+        note = self._templates.note(template_id)
+        stored_bytes = sum(path.stat().st_blocks * 512 for path in self._templates.disk(template_id).rglob("*"))
+        return TemplateImage(
+            note.template_name,
+            note.vcpus,
+            note.memory_mb,
+            note.disk_size_mb,
+            f"simulated-{template_id}",
+            template_id,
+            stored_bytes,
+        )
+
+    async def _snapshot(
+        self, spec: Spec, machine: SimulatedMachine | None, snapshot_id: UUID, stage: StageMark
+    ) -> None:
+        for name in STAGES["snapshot"] if machine is not None else ("save", "sync"):
+            if (death := await self.faults.strike(f"snapshot.{name}")) is not None and machine is not None:
+                self._end(machine, death)
+            if machine is not None and machine.is_gone:
+                raise AgentError(Code.MACHINE_GONE, "The machine ended while it was being snapshotted.")
+            if name == "sync":
+                note = Note(spec.template_name, str(spec.template_id), spec.vcpus, spec.memory_mb, spec.disk_size_mb)
+                self._snapshots.keep(snapshot_id, self._folder / str(spec.sandbox_id) / "disk", note)
+            stage(name)
 
     async def _launch(self, step: str, spec: Spec, incarnation: UUID, stage: StageMark) -> SimulatedMachine:
         for name in STAGES[step]:
@@ -201,6 +293,43 @@ class SimulatedDriver:
 
     def _remove_folder(self, sandbox_id: UUID) -> None:
         shutil.rmtree(self._folder / str(sandbox_id), ignore_errors=True)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Runs something that must not be cut off, whatever becomes of the caller, and raises what it raises."""
+    failures: list[Exception] = []
+
+    async def contained() -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
+            failures.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(contained())
+        cancelled: asyncio.CancelledError | None = None
+        while not running.done():
+            try:
+                await asyncio.shield(running)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+    if failures:
+        raise failures[0]
+
+
+def _require_shape(spec: Spec, note: Note) -> None:
+    if (spec.vcpus, spec.memory_mb) != (note.vcpus, note.memory_mb):
+        message = f"The shape is fixed: {note.vcpus} vCPUs and {note.memory_mb} MiB of memory."
+        raise AgentError(Code.UNSUPPORTED_SHAPE, message)
+    _require_disk(spec, note.disk_size_mb)
+
+
+def _require_disk(spec: Spec, least_mb: int) -> None:
+    if spec.disk_size_mb < least_mb:
+        message = f"The disk must be at least as large as the template's: {least_mb} MiB."
+        raise AgentError(Code.UNSUPPORTED_SHAPE, message)
 
 
 def _mine(machine: LiveMachine) -> SimulatedMachine:

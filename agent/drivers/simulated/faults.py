@@ -1,9 +1,7 @@
 """What can be made to go wrong in the simulated driver, at which stage, and how long the stages take.
 
-Stages are named `<step>.<stage>` as in `agent/drivers/driver.py`: `start.image`, `start.disk`, `start.spawn`,
-`start.restore`, `start.guest`, `pause.stop`, `pause.save`, `pause.sync`, `pause.release`, `resume.verify`,
-`resume.spawn`, `resume.restore`, `resume.guest`, `boot.image`, `boot.spawn`, `boot.guest`; and `prepare`, `exec`,
-`ping`, `kill`, `remove`, `adopt`.
+Stages are named `<step>.<stage>` as in `agent/drivers/driver.py`, for the steps of `STAGES` below; the other points are
+`prepare`, `exec`, `ping`, `kill`, `remove`, `adopt`, `make_template`, `remove_template` and `drop_snapshot`.
 """
 
 import asyncio
@@ -19,12 +17,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "pause": ("stop", "save", "sync", "release"),
     "resume": ("verify", "spawn", "restore", "guest"),
     "boot": ("image", "spawn", "guest"),
+    "snapshot": ("stop", "save", "layer", "continue", "sync"),
 }
 """The stages of the steps that have several."""
 
 POINTS = frozenset(
     {f"{step}.{stage}" for step, stages in STAGES.items() for stage in stages}
-    | {"prepare", "exec", "ping", "kill", "remove", "adopt"}
+    | {"prepare", "exec", "ping", "kill", "remove", "adopt", "make_template", "remove_template", "drop_snapshot"}
 )
 """All places where a fault can strike."""
 

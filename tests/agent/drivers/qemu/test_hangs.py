@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from agent.errors import AgentError, Code
 from agent.host import Host, open_host
-from agent.machine import Cause, Create, Destroy, Start, State
+from agent.machine import Cause, Create, Destroy, Machine, Start, State
 from agent.watchdog import PING_SECONDS
 from tests.agent.drivers.qemu.laboratory import Laboratory, new_spec, run, shell
 from tests.agent.running_guest import gone
@@ -75,6 +75,7 @@ async def test_a_death_is_told_in_less_than_a_tenth_of_a_second(host: Host) -> N
             since = time.perf_counter()
             machine = await anext(watch.changes())
             took.append(time.perf_counter() - since)
+        assert isinstance(machine, Machine)
         assert (machine.state, machine.cause) == (State.STOPPED, Cause.KILLED)
         await host.obey(spec.sandbox_id, Destroy(), 2)
     assert min(took) < TOLD_SECONDS, took
