@@ -33,7 +33,17 @@ class Kind(StrEnum):
     """The command goes on, and is carried out once more when it is done."""
 
 
-COMMANDS = ("create", "start", "pause", "resume", "delete", "set_timeout")
+COMMANDS = (
+    "create",
+    "start",
+    "pause",
+    "resume",
+    "delete",
+    "set_timeout",
+    "create_template",
+    "fork",
+    "delete_template",
+)
 STEPS = ("committed", "called", "recorded")
 POINTS: tuple[str, ...] = tuple(f"api.{command}.{step}" for command in COMMANDS for step in STEPS)
 """All of them."""

@@ -12,11 +12,12 @@ from datetime import datetime
 from uuid import UUID
 
 from api.db.database import Database, Row
-from api.db.events import BEFORE, insert_events
+from api.db.events import BEFORE, insert_events, insert_operation_events
 from api.db.operations import OPERATION_COLUMNS, operation_of
 from api.db.sandboxes import JOINS, SANDBOX_COLUMNS, sandbox_of
-from api.domain.operation import Operation, OperationKind
+from api.domain.operation import ENDS_BY_ITSELF, Operation, OperationKind
 from api.domain.sandbox import HOLDS_CAPACITY, Cause, Creation, Goal, Sandbox, State
+from api.domain.sandbox.creation import DEFAULT_DISK_SIZE_MB, DEFAULT_MEMORY_MB, DEFAULT_VCPUS
 from api.errors import NestboxError
 from api.ids import PLATFORM_TEAM_ID
 
@@ -47,18 +48,29 @@ class Accepted:
 SUPERSEDED = "SUPERSEDED"
 """Error code of an operation that a later command of the user overtook."""
 
-_NEW_OPERATION = """INSERT INTO operations
+NEW_OPERATION = """INSERT INTO operations
     (id, team_id, sandbox_id, kind, state, actor, generation, idempotency_key, input_sha256, created_at)
     SELECT $1::uuid, $2::uuid, s.id, $3, 'running', $4, s.generation, $5, $6::bytea, $7::timestamptz
     FROM moved s RETURNING *"""
-_RESULT = f"SELECT {SANDBOX_COLUMNS}, {OPERATION_COLUMNS} FROM moved s {JOINS} CROSS JOIN operation o"
+RESULT = f"SELECT {SANDBOX_COLUMNS}, {OPERATION_COLUMNS} FROM moved s {JOINS} CROSS JOIN operation o"
 
-_CREATE = f"""WITH template AS (
-    SELECT id FROM templates
-    WHERE deleted_at IS NULL AND team_id = ANY(ARRAY[$2::uuid, '{PLATFORM_TEAM_ID}']) AND (id = $10 OR name = $11)
+_CREATE = f"""WITH named AS (
+    SELECT id, type, vcpus, memory_mb, disk_size_mb FROM templates
+    WHERE state = 'ready' AND team_id = ANY(ARRAY[$2::uuid, '{PLATFORM_TEAM_ID}']) AND (id = $10 OR name = $11)
     ORDER BY team_id = $2 DESC LIMIT 1
+), template AS (
+    SELECT id, type, coalesce($17, vcpus, {DEFAULT_VCPUS}) AS vcpus, coalesce($18, memory_mb, {DEFAULT_MEMORY_MB})
+        AS memory_mb, coalesce($19, CASE WHEN type = 'base' THEN greatest(disk_size_mb, {DEFAULT_DISK_SIZE_MB})
+            ELSE disk_size_mb END) AS disk_size_mb
+    FROM named
+    -- `check_shape` says the same
+    WHERE (type = 'base' OR ($17::integer IS NULL OR $17 = vcpus) AND ($18::integer IS NULL OR $18 = memory_mb))
+        AND ($19::integer IS NULL OR $19 >= disk_size_mb)
 ), host AS (
-    SELECT h.id FROM hosts h WHERE h.reachable AND h.id = ANY($12::uuid[])
+    SELECT h.id FROM hosts h CROSS JOIN template WHERE h.reachable AND h.id = ANY($12::uuid[])
+        -- memory and disk that were kept lie where they were kept
+        AND (template.type = 'base' OR EXISTS (
+            SELECT FROM template_hosts x WHERE x.template_id = template.id AND x.host_id = h.id AND x.ready))
     ORDER BY h.memory_total_mb - (
         SELECT coalesce(sum(memory_mb), 0) FROM sandboxes
         WHERE host_id = h.id AND state <> 'deleted' AND state = ANY($13::text[])
@@ -67,15 +79,18 @@ _CREATE = f"""WITH template AS (
     INSERT INTO sandboxes (id, team_id, template_id, host_id, name, labels, environment, vcpus, memory_mb, disk_size_mb,
         timeout_sec, auto_resume, goal, generation, state, cause, state_deadline_at, last_active_at, created_at,
         updated_at)
-    SELECT $9, $2, template.id, host.id, $14, $15::jsonb, $16::jsonb, $17, $18, $19, $20, $21,
+    SELECT $9, $2, template.id, host.id, $14, $15::jsonb, $16::jsonb, template.vcpus, template.memory_mb,
+        template.disk_size_mb, $20, $21,
         'running', 1, 'starting',
         'user', $8, $7, $7, $7
     FROM template CROSS JOIN host
     -- it is born pending, and starting at once, since its host was found in the same statement
     RETURNING *, 'pending' AS state_before, 'running' AS goal_before, 0::bigint AS generation_before
-), operation AS ({_NEW_OPERATION}),
+), operation AS ({NEW_OPERATION}),
 logged AS ({insert_events(kind="'sandbox.' || $3", actor="$4", source="moved s", operation_id="$1::uuid")})
-{_RESULT}"""
+{RESULT}"""
+
+NOT_OVERTAKEN = ", ".join(f"'{kind}'" for kind in sorted(ENDS_BY_ITSELF))
 
 _MOVE = f"""WITH moved AS (
     UPDATE sandboxes s SET state = $9, goal = $10, generation = s.generation + 1, cause = $14, detail = '',
@@ -86,10 +101,10 @@ _MOVE = f"""WITH moved AS (
 ), superseded AS (
     UPDATE operations o SET state = 'failed', finished_at = $7, error_code = '{SUPERSEDED}',
         error_message = 'A later command overtook this one.'
-    FROM moved s WHERE o.sandbox_id = s.id AND o.state = 'running'
-), operation AS ({_NEW_OPERATION}),
+    FROM moved s WHERE o.sandbox_id = s.id AND o.state = 'running' AND NOT o.kind IN ({NOT_OVERTAKEN})
+), operation AS ({NEW_OPERATION}),
 logged AS ({insert_events(kind="'sandbox.' || $3", actor="$4", source="moved s", operation_id="$1::uuid")})
-{_RESULT}"""
+{RESULT}"""
 
 _SET_TIMEOUT = f"""WITH moved AS (
     UPDATE sandboxes s SET timeout_sec = $3, updated_at = $5, version = s.version + 1,
@@ -114,10 +129,16 @@ _REFUSE = f"""WITH moved AS (
         error_message = $6, error_retryable = $9
     WHERE o.id = $1 AND o.state <> 'succeeded' AND o.error_code IS DISTINCT FROM '{SUPERSEDED}'
     RETURNING *
+), dropped AS (
+    UPDATE templates t SET state = 'deleted', deleted_at = $7
+    FROM operation o WHERE t.id = o.template_id AND o.kind = 'create_template' AND t.state = 'creating'
+), released AS (
+    DELETE FROM template_hosts x USING operation o WHERE x.template_id = o.template_id AND o.kind = 'create_template'
+), told AS ({insert_operation_events(source="operation o WHERE NOT EXISTS (SELECT FROM moved)")}
 ), logged AS ({
     insert_events(kind="'sandbox.refused'", actor="'host-' || s.host_id", source="moved s", operation_id="$1::uuid")
 })
-{_RESULT}"""
+{RESULT}"""
 
 
 async def create(
@@ -133,7 +154,7 @@ async def create(
     """
     row = await database.row(
         _CREATE,
-        *_common(acceptance),
+        *common(acceptance),
         sandbox_id,
         creation.template_id,
         creation.template_name,
@@ -148,7 +169,7 @@ async def create(
         creation.timeout_sec,
         creation.auto_resume,
     )
-    return _accepted(row)
+    return accepted(row)
 
 
 async def move(
@@ -167,9 +188,9 @@ async def move(
     Raises: KeyUsedError.
     """
     row = await database.row(
-        _MOVE, *_common(acceptance), target, goal, sandbox_id, sorted(sources), needs_host, acceptance.cause
+        _MOVE, *common(acceptance), target, goal, sandbox_id, sorted(sources), needs_host, acceptance.cause
     )
-    return _accepted(row)
+    return accepted(row)
 
 
 async def set_timeout(
@@ -203,7 +224,8 @@ async def refuse(
 ) -> Accepted | None:
     """Takes a command back that the host definitely refused, guarded by the generation of the command.
 
-    The operation fails with the error either way; None when the sandbox has moved on meanwhile.
+    The operation fails with the error either way, and the template that it was to make is not made; None when the
+    sandbox has moved on meanwhile.
     """
     row = await database.row(
         _REFUSE,
@@ -217,10 +239,11 @@ async def refuse(
         error.code,
         error.retryable,
     )
-    return _accepted(row)
+    return accepted(row)
 
 
-def _common(acceptance: Acceptance) -> tuple[object, ...]:
+def common(acceptance: Acceptance) -> tuple[object, ...]:
+    """The first eight arguments of every statement that accepts a command."""
     return (
         acceptance.operation_id,
         acceptance.team_id,
@@ -233,5 +256,6 @@ def _common(acceptance: Acceptance) -> tuple[object, ...]:
     )
 
 
-def _accepted(row: Row | None) -> Accepted | None:
+def accepted(row: Row | None) -> Accepted | None:
+    """What a statement with `RESULT` answered."""
     return None if row is None else Accepted(sandbox_of(row, with_operation=True), operation_of(row))

@@ -14,7 +14,10 @@ IDEMPOTENCY_KEY_CONSTRAINT = "operations_idempotency_key"
 
 _CONSTRAINTS: dict[str, NestboxError] = {
     IDEMPOTENCY_KEY_CONSTRAINT: Conflict("This idempotency key was used already.", code="IDEMPOTENCY_CONFLICT"),
-    "templates_team_name": Conflict("A template of this name exists already.", code="NAME_TAKEN", path=("name",)),
+    "templates_team_name": Conflict(
+        "A template of this name exists already, or is just being made.", code="TEMPLATE_NAME_TAKEN", path=("name",)
+    ),
+    "sandboxes_template_live": Conflict("Sandboxes stand on this template.", code="TEMPLATE_IN_USE", path=("id",)),
     "api_keys_team_id_fkey": NotFound("There is no such team.", path=("teamId",)),
 }
 """Named constraints whose violation is an answer; that of any other is a bug."""

@@ -36,10 +36,12 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some of the log: the sandboxes that its lines are about, and the cursor after it. `waiting`: there are lines that
-    cannot be read yet, since a transaction that began before them is still under way. `full`: there is more to read."""
+    """Some of the log: the sandboxes and operations that its lines are about, and the cursor after it. `waiting`: there
+    are lines that cannot be read yet, since a transaction that began before them is still under way. `full`: there is
+    more to read."""
 
     sandbox_ids: frozenset[UUID]
+    operation_ids: frozenset[UUID]
     cursor: Cursor
     waiting: bool
     full: bool
@@ -67,6 +69,16 @@ def insert_events(
     FROM {source}"""
 
 
+def insert_operation_events(*, source: str) -> str:
+    """The INSERT that logs how far operations are, of sandboxes that have not changed by it, as a CTE of the statement
+    that writes it. `source` is a table `o` of operations as they are after the change."""
+    return f"""INSERT INTO events (at, kind, team_id, operation_id, actor, after)
+    SELECT coalesce(o.finished_at, clock_timestamp()), 'operation.' || o.state, o.team_id, o.id, 'system',
+        jsonb_build_object('state', o.state, 'kind', o.kind, 'progress_percent', o.progress_percent,
+            'error_code', o.error_code, 'template_id', o.template_id)
+    FROM {source}"""
+
+
 BEFORE = "old.state AS state_before, old.goal AS goal_before, old.generation AS generation_before"
 """What `insert_events` needs of the row as it was, for a RETURNING."""
 
@@ -85,9 +97,10 @@ async def read(database: Database, after: Cursor, limit: int = BATCH_MAX) -> Bat
     transaction that still runs (`pg_snapshot_xmin`) nothing new can appear, and nothing beyond is read.
     """
     rows = await database.rows(
-        """SELECT e.xid, e.id, e.sandbox_id, e.xid < x.horizon AS ready, x.horizon
+        """SELECT e.xid, e.id, e.sandbox_id, e.operation_id, e.xid < x.horizon AS ready, x.horizon
         FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon) x LEFT JOIN LATERAL (
-            SELECT xid, id, sandbox_id FROM events WHERE (xid, id) > ($1::xid8, $2::bigint) ORDER BY xid, id LIMIT $3
+            SELECT xid, id, sandbox_id, operation_id FROM events
+            WHERE (xid, id) > ($1::xid8, $2::bigint) ORDER BY xid, id LIMIT $3
         ) e ON true""",
         after.xid,
         after.id,
@@ -103,7 +116,8 @@ async def read(database: Database, after: Cursor, limit: int = BATCH_MAX) -> Bat
         # nothing waits: all that is still to come is of transactions from the horizon on
         cursor = max(after, Cursor(rows[0]["horizon"], 0))
     sandbox_ids = frozenset(row["sandbox_id"] for row in ready if row["sandbox_id"] is not None)
-    return Batch(sandbox_ids, cursor, waiting=waiting, full=full)
+    operation_ids = frozenset(row["operation_id"] for row in ready if row["operation_id"] is not None)
+    return Batch(sandbox_ids, operation_ids, cursor, waiting=waiting, full=full)
 
 
 async def changed_since(

@@ -6,7 +6,10 @@ from uuid import UUID
 
 from api.db.database import Database, Row
 
-_COLUMNS = "id, state, generation, sequence, version, updated_at, state_deadline_at, last_active_at, goal, timeout_sec"
+_COLUMNS = (
+    "id, state, generation, sequence, version, updated_at, state_deadline_at, last_active_at, goal, timeout_sec, "
+    "stored_bytes"
+)
 
 
 async def of_host(database: Database, host_id: UUID) -> Sequence[Row]:

@@ -11,7 +11,8 @@ from api.domain.operation import Operation, OperationKind, OperationState, Stage
 OPERATION_COLUMNS = """o.id AS o_id, o.team_id AS o_team_id, o.sandbox_id AS o_sandbox_id, o.kind AS o_kind,
     o.state AS o_state, o.actor AS o_actor, o.generation AS o_generation, o.stages AS o_stages,
     o.error_code AS o_error_code, o.error_message AS o_error_message, o.error_retryable AS o_error_retryable,
-    o.created_at AS o_created_at, o.finished_at AS o_finished_at"""
+    o.created_at AS o_created_at, o.finished_at AS o_finished_at, o.template_id AS o_template_id,
+    o.progress_percent AS o_progress_percent"""
 """Of a table called `o`."""
 
 
@@ -31,6 +32,8 @@ def operation_of(row: Row) -> Operation:
         error_retryable=row["o_error_retryable"],
         created_at=row["o_created_at"],
         finished_at=row["o_finished_at"],
+        template_id=row["o_template_id"],
+        progress_percent=row["o_progress_percent"],
     )
 
 
@@ -50,6 +53,14 @@ async def get(database: Database, team_id: UUID, operation_id: UUID) -> Operatio
         f"SELECT {OPERATION_COLUMNS} FROM operations o WHERE o.id = $2 AND o.team_id = $1", team_id, operation_id
     )
     return None if row is None else operation_of(row)
+
+
+async def load(database: Database, operation_ids: Collection[UUID]) -> tuple[Operation, ...]:
+    """Operations of whatever team: for the feed, which decides who sees what."""
+    rows = await database.rows(
+        f"SELECT {OPERATION_COLUMNS} FROM operations o WHERE o.id = ANY($1::uuid[])", list(operation_ids)
+    )
+    return tuple(operation_of(row) for row in rows)
 
 
 async def by_key(database: Database, team_id: UUID, key: str) -> tuple[Operation, bytes] | None:

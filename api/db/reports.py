@@ -16,7 +16,7 @@ from api.db.events import BEFORE, insert_events
 from api.db.operations import OPERATION_COLUMNS, operation_of, stages_json
 from api.db.sandboxes import JOINS, SANDBOX_COLUMNS, sandbox_of
 from api.domain.machine import Machine
-from api.domain.operation import ACHIEVED_BY, Operation
+from api.domain.operation import ACHIEVED_BY, ENDS_BY_ITSELF, Operation
 from api.domain.sandbox import TRANSITIONAL, Cause, Owner, Sandbox, State, sources
 
 
@@ -40,13 +40,16 @@ class Missing:
 
 Answer = Applied | Stale | Missing
 
-_FINISH = """UPDATE operations o SET finished_at = s.updated_at, stages = $9::jsonb,
+_ENDS_BY_ITSELF = ", ".join(f"'{kind}'" for kind in sorted(ENDS_BY_ITSELF))
+
+_FINISH = f"""UPDATE operations o SET finished_at = s.updated_at, stages = $9::jsonb,
         state = CASE WHEN o.kind = ANY($10::text[]) THEN 'succeeded' ELSE 'failed' END,
         error_code = CASE WHEN o.kind = ANY($10::text[]) THEN NULL
             WHEN o.kind = 'pause' THEN 'PAUSE_FAILED' ELSE 'START_FAILED' END,
         error_message = CASE WHEN o.kind = ANY($10::text[]) THEN NULL
             WHEN s.detail <> '' THEN s.detail ELSE 'The host could not do it.' END
     FROM moved s WHERE o.sandbox_id = s.id AND o.state = 'running' AND NOT s.state = ANY($11::text[])
+        AND NOT o.kind IN ({_ENDS_BY_ITSELF})
     RETURNING o.*"""
 
 _APPLY = f"""WITH moved AS (
@@ -54,7 +57,7 @@ _APPLY = f"""WITH moved AS (
         sequence = greatest(s.sequence, $6::bigint),
         observed_generation = greatest(s.observed_generation, $7::bigint),
         incarnation = coalesce($12::uuid, s.incarnation),
-        last_active_at = greatest(s.last_active_at, $13::timestamptz),
+        last_active_at = greatest(s.last_active_at, $13::timestamptz), stored_bytes = $17::bigint,
         state_deadline_at = $14::timestamptz, auto_pause_at = $16::timestamptz,
         deleted_at = CASE WHEN $3 = 'deleted' THEN $8::timestamptz END,
         -- what the host did on its own, or could not do, is what is wanted from now on
@@ -89,7 +92,8 @@ _LOSE = f"""WITH moved AS (
     UPDATE operations o SET finished_at = $7, state = CASE WHEN $4 = 'deleted' THEN 'succeeded' ELSE 'failed' END,
         error_code = CASE WHEN $4 <> 'deleted' THEN 'START_FAILED' END,
         error_message = CASE WHEN $4 <> 'deleted' THEN $6 END
-    FROM moved s WHERE o.sandbox_id = s.id AND o.state = 'running' RETURNING o.*
+    FROM moved s WHERE o.sandbox_id = s.id AND o.state = 'running' AND NOT o.kind IN ({_ENDS_BY_ITSELF})
+    RETURNING o.*
 ), logged AS ({insert_events(kind="'sandbox.reconciled'", actor="'system'", source="moved s")})
 SELECT true AS present, {SANDBOX_COLUMNS}, {OPERATION_COLUMNS}
 FROM moved s {JOINS} LEFT JOIN operation o ON o.sandbox_id = s.id"""
@@ -97,17 +101,20 @@ FROM moved s {JOINS} LEFT JOIN operation o ON o.sandbox_id = s.id"""
 _NEW_TIME = "s.sequence < m.sequence AND s.auto_pause_at IS DISTINCT FROM m.auto_pause_at"
 _OBSERVE = f"""WITH reported AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::timestamptz[],
-        $8::timestamptz[]) AS m (id, state, sequence, generation, incarnation, last_active_at, auto_pause_at)
+        $8::timestamptz[], $10::bigint[])
+        AS m (id, state, sequence, generation, incarnation, last_active_at, auto_pause_at, stored_bytes)
 ), moved AS (
     UPDATE sandboxes s SET sequence = greatest(s.sequence, m.sequence),
         observed_generation = greatest(s.observed_generation, m.generation),
         incarnation = coalesce(m.incarnation, s.incarnation),
         last_active_at = greatest(s.last_active_at, m.last_active_at),
+        stored_bytes = CASE WHEN s.sequence <= m.sequence THEN m.stored_bytes ELSE s.stored_bytes END,
         auto_pause_at = CASE WHEN {_NEW_TIME} THEN m.auto_pause_at ELSE s.auto_pause_at END,
         version = s.version + CASE WHEN {_NEW_TIME} THEN 1 ELSE 0 END
     FROM reported m
     WHERE s.id = m.id AND s.state = m.state AND s.host_id = $7
-        AND (s.sequence < m.sequence OR s.last_active_at < m.last_active_at)
+        AND (s.sequence < m.sequence OR s.last_active_at < m.last_active_at
+            OR (s.sequence = m.sequence AND s.stored_bytes <> m.stored_bytes))
     RETURNING new.*, {BEFORE}, new.version > old.version AS visible
 ), logged AS (
     {insert_events(kind="'sandbox.observed'", actor="'host-' || s.host_id", source="moved s", at="$9::timestamptz")}
@@ -146,6 +153,7 @@ async def apply(
         deadline,
         sorted(sources(machine.state, Owner.HOST, machine.cause)),
         machine.auto_pause_at,
+        machine.stored_bytes,
     )
     if row is None or not row["present"]:
         return Missing()
@@ -183,5 +191,6 @@ async def observe(database: Database, host_id: UUID, machines: Sequence[Machine]
         host_id,
         [machine.auto_pause_at for machine in machines],
         now,
+        [machine.stored_bytes for machine in machines],
     )
     return Observed(0, 0) if row is None else Observed(row["noted"], row["visible"])

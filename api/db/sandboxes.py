@@ -15,7 +15,7 @@ from api.domain.sandbox import NEEDS_HOST, UNREACHABLE, Cause, Goal, Sandbox, Sa
 
 SANDBOX_COLUMNS = f"""s.id, s.team_id, s.template_id, s.host_id, s.name, s.labels, s.vcpus, s.memory_mb,
     s.disk_size_mb, s.timeout_sec, s.goal, s.generation, s.state, s.cause, s.detail, s.sequence, s.last_active_at,
-    s.auto_resume, s.auto_pause_at,
+    s.auto_resume, s.auto_pause_at, s.parent_id, s.fork_id, s.stored_bytes,
     s.created_at, s.updated_at, s.deleted_at, s.version, coalesce(h.reachable, true) AS reachable, {TEMPLATE_COLUMNS}"""
 """Of tables called `s` (sandboxes), `t` (templates) and `h` (hosts)."""
 
@@ -58,6 +58,9 @@ def sandbox_of(row: Row, *, with_operation: bool) -> Sandbox:
         reachable=row["reachable"],
         auto_resume=row["auto_resume"],
         auto_pause_at=row["auto_pause_at"],
+        parent_id=row["parent_id"],
+        fork_id=row["fork_id"],
+        stored_bytes=row["stored_bytes"],
         last_operation=operation_of(row) if with_operation and row["o_id"] is not None else None,
     )
 

@@ -13,8 +13,10 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -31,7 +33,7 @@ from api.db.types import Xid8
 from api.domain.operation import OperationKind, OperationState
 from api.domain.principal import Role
 from api.domain.sandbox import Cause, Goal, State
-from api.domain.template import TemplateType
+from api.domain.template import TemplateState, TemplateType
 
 
 def _one_of(column: str, values: type[Any]) -> str:
@@ -42,10 +44,12 @@ def _id() -> Any:
     return Field(sa_column=Column(postgresql.UUID(as_uuid=True), primary_key=True))
 
 
-def _ref(target: str, *, nullable: bool = False, index: bool = False, ondelete: str | None = None) -> Any:
-    column = Column(
-        postgresql.UUID(as_uuid=True), ForeignKey(target, ondelete=ondelete), nullable=nullable, index=index
-    )
+def _ref(
+    target: str, *, nullable: bool = False, index: bool = False, ondelete: str | None = None, back: str | None = None
+) -> Any:
+    # `back` names the constraint of one that points back to a table that points here: it is added when both are there
+    foreign_key = ForeignKey(target, ondelete=ondelete, name=back, use_alter=back is not None)
+    column = Column(postgresql.UUID(as_uuid=True), foreign_key, nullable=nullable, index=index)
     return Field(default=None if nullable else ..., sa_column=column)
 
 
@@ -131,12 +135,23 @@ class ApiKey(SQLModel, table=True):
 
 
 class Template(SQLModel, table=True):
-    """What sandboxes start from. Which images of it exist is known by the hosts that hold them."""
+    """What sandboxes start from. A name is taken from the moment that the template begins to be made until it is
+    deleted. `live` serves as the target of a foreign key: see `sandboxes_template_live`."""
 
     __tablename__ = "templates"
     __table_args__ = (
         Index("templates_team_name", "team_id", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
         CheckConstraint(_one_of("type", TemplateType), name="templates_type"),
+        CheckConstraint(_one_of("state", TemplateState), name="templates_state"),
+        CheckConstraint("(state IN ('deleting', 'deleted')) = (deleted_at IS NOT NULL)", name="templates_deleted_at"),
+        CheckConstraint(
+            "type = 'base' OR (vcpus IS NOT NULL AND memory_mb IS NOT NULL AND source_sandbox_id IS NOT NULL)",
+            name="templates_shape",
+        ),
+        CheckConstraint(
+            "type = 'base' OR state <> 'ready' OR stored_bytes IS NOT NULL", name="templates_ready_is_complete"
+        ),
+        UniqueConstraint("id", "live", name="templates_live"),
     )
 
     id: UUID = _id()
@@ -144,11 +159,35 @@ class Template(SQLModel, table=True):
     name: str = _text()
     description: str = _text(default="")
     type: str = _text()
+    state: str = _text(default="ready")
     disk_size_mb: int
     vcpus: int | None = Field(default=None)
     memory_mb: int | None = Field(default=None)
+    stored_bytes: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    source_sandbox_id: UUID | None = _ref("sandboxes.id", nullable=True, back="templates_source_sandbox_id_fkey")
+    created_by: str = _text(default="system")
     created_at: datetime = _time()
     deleted_at: datetime | None = _time(nullable=True)
+    live: bool | None = Field(
+        default=None, sa_column=Column(Boolean, Computed("deleted_at IS NULL", persisted=True), nullable=True)
+    )
+
+
+class TemplateHost(SQLModel, table=True):
+    """Which host holds a template, or is making it: from the acceptance of the command until that host no longer has
+    it. `sequence`, `stored_bytes` and `ready` come from its reports."""
+
+    __tablename__ = "template_hosts"
+    __table_args__ = (Index("template_hosts_host", "host_id"),)
+
+    template_id: UUID = Field(
+        sa_column=Column(postgresql.UUID(as_uuid=True), ForeignKey("templates.id"), primary_key=True)
+    )
+    host_id: UUID = Field(sa_column=Column(postgresql.UUID(as_uuid=True), ForeignKey("hosts.id"), primary_key=True))
+    ready: bool = _flag(default=False)
+    sequence: int = _bigint()
+    stored_bytes: int = _bigint()
+    updated_at: datetime = _time()
 
 
 class Host(SQLModel, table=True):
@@ -196,6 +235,14 @@ class Sandbox(SQLModel, table=True):
         Index("sandboxes_host", "host_id", postgresql_where=text("state <> 'deleted'")),
         Index("sandboxes_unplaced", "id", postgresql_where=text("host_id IS NULL AND state <> 'deleted'")),
         Index("sandboxes_template", "template_id", postgresql_where=text("state <> 'deleted'")),
+        Index("sandboxes_fork", "fork_id", postgresql_where=text("fork_id IS NOT NULL")),
+        CheckConstraint("(parent_id IS NULL) = (fork_id IS NULL)", name="sandboxes_fork_has_parent"),
+        CheckConstraint("stored_bytes >= 0", name="sandboxes_stored_bytes"),
+        # what still stands on a template keeps it from being deleted, however the two commands meet; nothing else can
+        # say so without a lock that all creations share
+        ForeignKeyConstraint(
+            ["template_id", "stands_on_template"], ["templates.id", "templates.live"], name="sandboxes_template_live"
+        ),
     )
 
     id: UUID = _id()
@@ -219,6 +266,17 @@ class Sandbox(SQLModel, table=True):
     observed_generation: int = _bigint()
     version: int = _bigint(1)
     incarnation: UUID | None = Field(default=None, sa_column=Column(postgresql.UUID(as_uuid=True), nullable=True))
+    parent_id: UUID | None = _ref("sandboxes.id", nullable=True)
+    fork_id: UUID | None = _ref("operations.id", nullable=True, back="sandboxes_fork_id_fkey")
+    stored_bytes: int = _bigint()
+    stands_on_template: bool | None = Field(
+        default=None,
+        sa_column=Column(
+            Boolean,
+            Computed("CASE WHEN state IN ('failed', 'deleted') THEN NULL ELSE true END", persisted=True),
+            nullable=True,
+        ),
+    )
     state_deadline_at: datetime | None = _time(nullable=True)
     last_active_at: datetime | None = _time(nullable=True)
     auto_pause_at: datetime | None = _time(nullable=True)
@@ -244,13 +302,21 @@ class Operation(SQLModel, table=True):
         CheckConstraint(_one_of("kind", OperationKind), name="operations_kind"),
         CheckConstraint(_one_of("state", OperationState), name="operations_state"),
         CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="operations_finished_at"),
+        CheckConstraint("sandbox_id IS NOT NULL OR kind = 'delete_template'", name="operations_sandbox"),
+        CheckConstraint(
+            "(template_id IS NOT NULL) = (kind IN ('create_template', 'delete_template'))", name="operations_template"
+        ),
+        CheckConstraint("progress_percent BETWEEN 0 AND 100", name="operations_progress"),
+        Index("operations_of_template", "template_id", postgresql_where=text("template_id IS NOT NULL")),
     )
 
     id: UUID = _id()
     team_id: UUID = _ref("teams.id")
-    sandbox_id: UUID = _ref("sandboxes.id")
+    sandbox_id: UUID | None = _ref("sandboxes.id", nullable=True)
+    template_id: UUID | None = _ref("templates.id", nullable=True)
     kind: str = _text()
     state: str = _text()
+    progress_percent: int | None = Field(default=None)
     actor: str = _text()
     generation: int = _bigint(None)
     idempotency_key: str | None = _text(nullable=True)

@@ -5,15 +5,17 @@ from uuid import UUID
 
 from api.db.database import Database, Row
 from api.domain.page import Page, PageRequest, page_of
-from api.domain.template import Template, TemplateFilter, TemplateType
+from api.domain.template import Template, TemplateFilter, TemplateHost, TemplateState, TemplateType
 from api.ids import PLATFORM_TEAM_ID
 
 TEMPLATE_COLUMNS = """t.id AS t_id, t.team_id AS t_team_id, t.name AS t_name, t.description AS t_description,
-    t.type AS t_type, t.disk_size_mb AS t_disk_size_mb, t.vcpus AS t_vcpus, t.memory_mb AS t_memory_mb,
-    t.created_at AS t_created_at"""
+    t.type AS t_type, t.state AS t_state, t.disk_size_mb AS t_disk_size_mb, t.vcpus AS t_vcpus,
+    t.memory_mb AS t_memory_mb, t.stored_bytes AS t_stored_bytes, t.source_sandbox_id AS t_source_sandbox_id,
+    t.created_by AS t_created_by, t.created_at AS t_created_at"""
 """Of a table called `t`."""
 
-_VISIBLE = "t.deleted_at IS NULL AND t.team_id = ANY($1::uuid[])"
+_IN_USE = "EXISTS (SELECT FROM sandboxes s WHERE s.template_id = t.id AND s.stands_on_template) AS in_use"
+_VISIBLE = "t.state = 'ready' AND t.team_id = ANY($1::uuid[])"
 
 
 def template_of(row: Row) -> Template:
@@ -24,17 +26,24 @@ def template_of(row: Row) -> Template:
         name=row["t_name"],
         description=row["t_description"],
         type=TemplateType(row["t_type"]),
+        state=TemplateState(row["t_state"]),
         disk_size_mb=row["t_disk_size_mb"],
         vcpus=row["t_vcpus"],
         memory_mb=row["t_memory_mb"],
+        stored_bytes=row["t_stored_bytes"],
+        source_sandbox_id=row["t_source_sandbox_id"],
+        created_by=row["t_created_by"],
         created_at=row["t_created_at"],
+        in_use=row.get("in_use"),
     )
 
 
 async def get(database: Database, team_id: UUID, template_id: UUID) -> Template | None:
     """A template that this team may use."""
     row = await database.row(
-        f"SELECT {TEMPLATE_COLUMNS} FROM templates t WHERE {_VISIBLE} AND t.id = $2", _teams(team_id), template_id
+        f"SELECT {TEMPLATE_COLUMNS}, {_IN_USE} FROM templates t WHERE {_VISIBLE} AND t.id = $2",
+        _teams(team_id),
+        template_id,
     )
     return None if row is None else template_of(row)
 
@@ -42,7 +51,7 @@ async def get(database: Database, team_id: UUID, template_id: UUID) -> Template 
 async def get_by_name(database: Database, team_id: UUID, name: str) -> Template | None:
     """The team's template of this name, else the platform's."""
     row = await database.row(
-        f"""SELECT {TEMPLATE_COLUMNS} FROM templates t WHERE {_VISIBLE} AND t.name = $2
+        f"""SELECT {TEMPLATE_COLUMNS}, {_IN_USE} FROM templates t WHERE {_VISIBLE} AND t.name = $2
         ORDER BY t.team_id = $3 DESC LIMIT 1""",
         _teams(team_id),
         name,
@@ -51,13 +60,26 @@ async def get_by_name(database: Database, team_id: UUID, name: str) -> Template 
     return None if row is None else template_of(row)
 
 
-async def page(database: Database, team_id: UUID, criteria: TemplateFilter, request: PageRequest) -> Page[Template]:
-    """Templates that this team may use, oldest first."""
+async def load(database: Database, template_id: UUID) -> Template | None:
+    """A template of whatever team and state: for what goes to hosts."""
+    row = await database.row(f"SELECT {TEMPLATE_COLUMNS} FROM templates t WHERE t.id = $1", template_id)
+    return None if row is None else template_of(row)
+
+
+async def is_in_use(database: Database, template_id: UUID) -> bool:
+    """Whether a sandbox stands on a template."""
+    row = await database.row(f"SELECT {_IN_USE} FROM templates t WHERE t.id = $1", template_id)
+    return row is not None and bool(row["in_use"])
+
+
+async def page(
+    database: Database, team_id: UUID | None, criteria: TemplateFilter, request: PageRequest
+) -> Page[Template]:
+    """Templates that this team may use, or, for None, those of all teams, oldest first."""
     cursor = request.before if request.backwards else request.after
     rows = await database.rows(
-        f"""SELECT {TEMPLATE_COLUMNS} FROM templates t
-        WHERE {_VISIBLE} AND {_CRITERIA}
-          AND ($4::uuid IS NULL OR CASE WHEN $5 THEN t.id < $4 ELSE t.id > $4 END)
+        f"""SELECT {TEMPLATE_COLUMNS}, {_IN_USE} FROM templates t
+        WHERE {_LISTED} AND ($4::uuid IS NULL OR CASE WHEN $5 THEN t.id < $4 ELSE t.id > $4 END)
         ORDER BY CASE WHEN $5 THEN t.id END DESC, CASE WHEN NOT $5 THEN t.id END LIMIT $6""",
         _teams(team_id),
         criteria.type,
@@ -69,19 +91,29 @@ async def page(database: Database, team_id: UUID, criteria: TemplateFilter, requ
     return page_of(tuple(template_of(row) for row in rows), request)
 
 
-async def count(database: Database, team_id: UUID, criteria: TemplateFilter) -> int:
-    """How many of the templates that this team may use match."""
+async def count(database: Database, team_id: UUID | None, criteria: TemplateFilter) -> int:
+    """How many of the templates that this team may use, or, for None, of all templates, match."""
     row = await database.row(
-        f"SELECT count(*) FROM templates t WHERE {_VISIBLE} AND {_CRITERIA}",
-        _teams(team_id),
-        criteria.type,
-        criteria.name,
+        f"SELECT count(*) FROM templates t WHERE {_LISTED}", _teams(team_id), criteria.type, criteria.name
     )
     return 0 if row is None else int(row[0])
 
 
-_CRITERIA = "($2::text IS NULL OR t.type = $2) AND ($3::text IS NULL OR t.name = $3)"
+async def hosts_of(database: Database, template_id: UUID) -> tuple[TemplateHost, ...]:
+    """The hosts that hold a template, by name."""
+    rows = await database.rows(
+        """SELECT h.id, h.name, h.reachable, x.ready, x.stored_bytes FROM template_hosts x
+        JOIN hosts h ON h.id = x.host_id WHERE x.template_id = $1 ORDER BY h.name, h.id""",
+        template_id,
+    )
+    return tuple(
+        TemplateHost(row["id"], row["name"], row["reachable"], row["ready"], row["stored_bytes"]) for row in rows
+    )
 
 
-def _teams(team_id: UUID) -> list[UUID]:
-    return [team_id, PLATFORM_TEAM_ID]
+_LISTED = """t.state = 'ready' AND ($1::uuid[] IS NULL OR t.team_id = ANY($1))
+    AND ($2::text IS NULL OR t.type = $2) AND ($3::text IS NULL OR t.name = $3)"""
+
+
+def _teams(team_id: UUID | None) -> list[UUID] | None:
+    return None if team_id is None else [team_id, PLATFORM_TEAM_ID]

@@ -1,10 +1,11 @@
-"""What subscribers of sandboxes are told. Every event carries the cursor from which a stream can be resumed."""
+"""What subscribers are told. Every event carries the cursor from which a stream can be resumed."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from api.domain.operation import Operation
 from api.domain.sandbox import Sandbox
 
 
@@ -51,6 +52,14 @@ class Heartbeat:
 
     cursor: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OperationChanged:
+    """An operation as it is now."""
+
+    operation: Operation
+    cursor: str
 
 
 FeedEvent = Reset | Changed | Removed | Heartbeat

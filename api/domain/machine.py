@@ -1,7 +1,8 @@
-"""Machines as hosts report them."""
+"""Machines and templates as hosts report them."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from api.domain.operation import Stage
@@ -26,14 +27,46 @@ class Machine:
     stages: tuple[Stage, ...] = field(default=())
     timeout_sec: int = 0
     auto_pause_at: datetime | None = None
+    stored_bytes: int = 0
+
+
+class HeldState(StrEnum):
+    """How far a template is on one host."""
+
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+    DELETING = "deleting"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTemplate:
+    """A template that was made of a sandbox, as the host that made it reports it; `sequence` is the host's, as of
+    machines. `error_code` and `detail` say why it failed, `stored_bytes` are blocks on its disk. MB means MiB."""
+
+    template_id: UUID
+    state: HeldState
+    sequence: int
+    cluster_id: str
+    sandbox_id: UUID | None
+    vcpus: int
+    memory_mb: int
+    disk_size_mb: int
+    stored_bytes: int
+    progress_percent: int
+    error_code: str
+    detail: str
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All machines of a host; `sequence` is the host's when the list was taken. `unreadable` are the wire ids of those
-    that it reported in a way that this version does not understand."""
+    """All machines and templates of a host; `sequence` is the host's when the list was taken. `unreadable` are the wire
+    ids of those that it reported in a way that this version does not understand."""
 
     machines: tuple[Machine, ...]
     sequence: int
     agent_incarnation: str
     unreadable: frozenset[str] = frozenset()
+    templates: tuple[HeldTemplate, ...] = ()

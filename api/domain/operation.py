@@ -16,6 +16,12 @@ class OperationKind(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     DELETE = "delete"
+    CREATE_TEMPLATE = "create_template"
+    """Outlives what it does to the sandbox: it ends when the template is complete, or cannot be."""
+    FORK = "fork"
+    """Ends when what the children begin from is kept; each of them has a create of its own."""
+    DELETE_TEMPLATE = "delete_template"
+    """Of a template only: it has no sandbox."""
 
 
 class OperationState(StrEnum):
@@ -38,6 +44,10 @@ ACHIEVED_BY: Mapping[str, frozenset[OperationKind]] = {
 one that does not end by itself."""
 
 
+ENDS_BY_ITSELF = frozenset({OperationKind.CREATE_TEMPLATE, OperationKind.FORK, OperationKind.DELETE_TEMPLATE})
+"""Kinds that no report of their sandbox's machine ends, and no later command overtakes."""
+
+
 class Stage(NamedTuple):
     """One step of an operation on the host and how long it took, in microseconds."""
 
@@ -47,11 +57,12 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An accepted command. The `error_*` fields are set when it failed; `error_message` is a sentence for the user."""
+    """An accepted command. The `error_*` fields are set when it failed; `error_message` is a sentence for the user.
+    `template_id` is that of one that is made or deleted; `progress_percent`, 0 to 100, is known of long ones only."""
 
     id: UUID
     team_id: UUID
-    sandbox_id: UUID
+    sandbox_id: UUID | None
     kind: OperationKind
     state: OperationState
     actor: str
@@ -62,3 +73,5 @@ class Operation:
     error_retryable: bool
     created_at: datetime
     finished_at: datetime | None
+    template_id: UUID | None = None
+    progress_percent: int | None = None

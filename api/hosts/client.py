@@ -1,7 +1,7 @@
 """The client of one host agent."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,10 +12,18 @@ import grpc
 from api.domain.command import Execution
 from api.domain.file import FileInfo
 from api.domain.host import HostFacts
-from api.domain.machine import Inventory, Machine
-from api.domain.sandbox import Cause
+from api.domain.machine import HeldTemplate, Inventory, Machine
+from api.domain.sandbox import Cause, Sandbox
 from api.errors import Internal
-from api.hosts.convert import exec_start, facts_of, file_info_of, inventory_of, machine_of
+from api.hosts.convert import (
+    create_request,
+    exec_start,
+    facts_of,
+    file_info_of,
+    inventory_of,
+    machine_of,
+    template_of,
+)
 from api.hosts.ending import Ending
 from api.hosts.errors import OutcomeUnknown, host_call_error
 from api.ids import Kind, wire_id
@@ -28,6 +36,8 @@ START_SECONDS = 110.0
 """For create and resume, a template's first boot under emulation included."""
 PAUSE_SECONDS = 280.0
 """For a pause: writing tens of GiB of memory to a disk."""
+SNAPSHOT_SECONDS = 280.0
+"""For a template or a fork: what runs stands still for a moment only, but what is paused may have to be copied."""
 DESTROY_SECONDS = 60.0
 PING_SECONDS = 10.0
 EXEC_MARGIN_SECONDS = 15.0
@@ -103,46 +113,57 @@ class HostClient:
         """The whole inventory."""
         return inventory_of(await self._call(self._stub.ListMachines, pb.ListMachinesRequest(), QUERY_SECONDS))
 
-    async def watch_machines(self) -> AsyncGenerator[Inventory | Machine, None]:
+    async def watch_machines(self) -> AsyncGenerator[Inventory | Machine | HeldTemplate, None]:
         """The whole inventory, then every change, until the connection is lost: then it raises."""
         call = self._stub.WatchMachines(pb.WatchMachinesRequest(), metadata=self._metadata)
         try:
             async for message in call:
-                if message.WhichOneof("event") == "inventory":
-                    yield inventory_of(message.inventory)
-                else:
-                    yield machine_of(message.changed)
+                match message.WhichOneof("event"):
+                    case "inventory":
+                        yield inventory_of(message.inventory)
+                    case "changed":
+                        yield machine_of(message.changed)
+                    case "template_changed":
+                        yield template_of(message.template_changed)
+                    case _:
+                        # a newer agent tells of something that this version does not know
+                        pass
         except grpc.aio.AioRpcError as error:
             raise host_call_error(error) from error
         finally:
             call.cancel()
 
-    async def create(
-        self,
-        sandbox_id: UUID,
-        generation: int,
-        *,
-        template_id: UUID,
-        template_name: str,
-        vcpus: int,
-        memory_mb: int,
-        disk_size_mb: int,
-        timeout_sec: int,
-        environment: dict[str, str],
-    ) -> Machine:
+    async def create(self, sandbox: Sandbox, generation: int, environment: dict[str, str]) -> Machine:
         """Starts a machine; returns when it runs. The same generation again is answered, not done again."""
-        request = pb.CreateMachineRequest(
+        request = create_request(sandbox, generation, environment)
+        return machine_of(await self._call(self._stub.CreateMachine, request, START_SECONDS))
+
+    async def snapshot(self, sandbox_id: UUID, generation: int, *, template_id: UUID, template_name: str) -> Machine:
+        """Begins a template of a sandbox; returns when that is again as it was. The template's end is reported."""
+        request = pb.SnapshotMachineRequest(
             sandbox_id=wire_id(Kind.SANDBOX, sandbox_id),
             generation=generation,
             template_id=wire_id(Kind.TEMPLATE, template_id),
             template_name=template_name,
-            vcpus=vcpus,
-            memory_mb=memory_mb,
-            disk_size_mb=disk_size_mb,
-            timeout_sec=timeout_sec,
-            environment=environment,
         )
-        return machine_of(await self._call(self._stub.CreateMachine, request, START_SECONDS))
+        return machine_of(await self._call(self._stub.SnapshotMachine, request, SNAPSHOT_SECONDS))
+
+    async def fork(
+        self, sandbox_id: UUID, generation: int, *, snapshot_id: UUID, children: Collection[UUID]
+    ) -> Machine:
+        """Keeps what a sandbox is now for these children, which are created next; returns when it runs on."""
+        request = pb.ForkMachineRequest(
+            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id),
+            generation=generation,
+            snapshot_id=str(snapshot_id),
+            children=[wire_id(Kind.SANDBOX, child) for child in children],
+        )
+        return machine_of(await self._call(self._stub.ForkMachine, request, SNAPSHOT_SECONDS))
+
+    async def delete_template(self, template_id: UUID) -> HeldTemplate:
+        """Removes a template's files, which the host need not have. May be repeated."""
+        request = pb.DeleteTemplateRequest(template_id=wire_id(Kind.TEMPLATE, template_id))
+        return template_of(await self._call(self._stub.DeleteTemplate, request, DESTROY_SECONDS))
 
     async def pause(self, sandbox_id: UUID, generation: int) -> Machine:
         """Saves a machine and lets it go."""

@@ -9,9 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from api.domain.command import Execution
 from api.domain.file import FileInfo
 from api.domain.host import HostFacts, Isolation
-from api.domain.machine import Inventory, Machine
+from api.domain.machine import HeldState, HeldTemplate, Inventory, Machine
 from api.domain.operation import Stage
-from api.domain.sandbox import Cause, State
+from api.domain.sandbox import Cause, Sandbox, State
+from api.domain.template import TemplateType
 from api.errors import Internal, Invalid
 from api.ids import Kind, parse_id, wire_id
 from proto.host.v1 import host_pb2 as pb
@@ -45,6 +46,17 @@ CAUSES: dict[int, Cause] = {
     pb.CAUSE_KILLED: Cause.KILLED,
     pb.CAUSE_START_FAILED: Cause.START_FAILED,
 }
+HELD_STATES: dict[int, HeldState] = {
+    pb.TEMPLATE_STATE_BUILDING: HeldState.BUILDING,
+    pb.TEMPLATE_STATE_READY: HeldState.READY,
+    pb.TEMPLATE_STATE_FAILED: HeldState.FAILED,
+    pb.TEMPLATE_STATE_DELETING: HeldState.DELETING,
+    pb.TEMPLATE_STATE_DELETED: HeldState.DELETED,
+}
+TEMPLATE_TYPES: dict[TemplateType, pb.TemplateType.ValueType] = {
+    TemplateType.BASE: pb.TEMPLATE_TYPE_BASE,
+    TemplateType.SNAPSHOT: pb.TEMPLATE_TYPE_SNAPSHOT,
+}
 ISOLATIONS: dict[int, Isolation] = {
     pb.ISOLATION_HARDWARE: Isolation.HARDWARE,
     pb.ISOLATION_EMULATED: Isolation.EMULATED,
@@ -76,13 +88,43 @@ def machine_of(message: pb.Machine) -> Machine:
             stages=tuple(Stage(stage.name, stage.duration_us) for stage in message.stages),
             timeout_sec=message.timeout_sec,
             auto_pause_at=_time_of(message.auto_pause_at) if message.HasField("auto_pause_at") else None,
+            stored_bytes=message.stored_bytes,
         )
     except (Invalid, ValueError) as error:
         raise Internal("A host reports an id that is none.", detail=repr(error)) from error
 
 
+def template_of(message: pb.Template) -> HeldTemplate:
+    """A template as a host reports it.
+
+    Raises:
+        Internal: its state or an id is none that this version knows; nothing must be concluded from it.
+    """
+    state = HELD_STATES.get(message.state)
+    if state is None:
+        raise Internal("A host reports a state that this version does not know.", detail=str(message.state))
+    try:
+        return HeldTemplate(
+            template_id=parse_id(Kind.TEMPLATE, message.template_id),
+            state=state,
+            sequence=message.sequence,
+            cluster_id=message.cluster_id,
+            sandbox_id=parse_id(Kind.SANDBOX, message.sandbox_id) if message.sandbox_id else None,
+            vcpus=message.vcpus,
+            memory_mb=message.memory_mb,
+            disk_size_mb=message.disk_size_mb,
+            stored_bytes=message.stored_bytes,
+            progress_percent=message.progress_percent,
+            error_code=message.error_code,
+            detail=message.detail,
+            stages=tuple(Stage(stage.name, stage.duration_us) for stage in message.stages),
+        )
+    except Invalid as error:
+        raise Internal("A host reports an id that is none.", detail=repr(error)) from error
+
+
 def inventory_of(message: pb.ListMachinesResponse) -> Inventory:
-    """The whole inventory. Machines that cannot be read are named, so that they are not taken for missing."""
+    """The whole inventory. What cannot be read is named, so that it is not taken for missing."""
     machines: list[Machine] = []
     unreadable: set[str] = set()
     for entry in message.machines:
@@ -91,7 +133,16 @@ def inventory_of(message: pb.ListMachinesResponse) -> Inventory:
         except Internal as error:
             _log.error("a machine in a host's inventory cannot be read", machine=entry.sandbox_id, error=error.detail)
             unreadable.add(entry.sandbox_id)
-    return Inventory(tuple(machines), message.sequence, message.agent_incarnation, frozenset(unreadable))
+    templates: list[HeldTemplate] = []
+    for held in message.templates:
+        try:
+            templates.append(template_of(held))
+        except Internal as error:
+            _log.error("a template in a host's inventory cannot be read", template=held.template_id, error=error.detail)
+            unreadable.add(held.template_id)
+    return Inventory(
+        tuple(machines), message.sequence, message.agent_incarnation, frozenset(unreadable), tuple(templates)
+    )
 
 
 def facts_of(message: pb.Host) -> HostFacts:
@@ -116,6 +167,23 @@ def facts_of(message: pb.Host) -> HostFacts:
         disk_total_mb=message.disk_total_mb,
         disk_free_mb=message.disk_free_mb,
         shortcomings=tuple(message.shortcomings),
+    )
+
+
+def create_request(sandbox: Sandbox, generation: int, environment: dict[str, str]) -> pb.CreateMachineRequest:
+    """What a host has to know of a sandbox to start it. A child of a fork begins as what was kept under its id."""
+    return pb.CreateMachineRequest(
+        sandbox_id=wire_id(Kind.SANDBOX, sandbox.id),
+        generation=generation,
+        template_id=wire_id(Kind.TEMPLATE, sandbox.template_id),
+        template_name=sandbox.template.name,
+        template_type=TEMPLATE_TYPES[sandbox.template.type],
+        snapshot_id="" if sandbox.fork_id is None else str(sandbox.fork_id),
+        vcpus=sandbox.vcpus,
+        memory_mb=sandbox.memory_mb,
+        disk_size_mb=sandbox.disk_size_mb,
+        timeout_sec=sandbox.timeout_sec,
+        environment=environment,
     )
 
 

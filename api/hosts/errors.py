@@ -29,6 +29,9 @@ BY_CODE: dict[str, type[NestboxError]] = {
     "SHUTTING_DOWN": Unavailable,
     "START_FAILED": Unavailable,
     "PAUSE_FAILED": Unavailable,
+    "SNAPSHOT_FAILED": Unavailable,
+    "UNKNOWN_SNAPSHOT": Conflict,
+    "TEMPLATE_IN_USE": Conflict,
     "IMAGE_MISMATCH": Conflict,
     "MACHINE_GONE": Conflict,
     "GUEST_UNRESPONSIVE": Unavailable,
@@ -90,6 +93,14 @@ def host_call_error(error: grpc.aio.AioRpcError) -> HostCallError:
             return Refused(Invalid("The host did not understand the request.", detail=detail))
         case _:
             return OutcomeUnknown(Internal("The host failed.", detail=detail))
+
+
+def reported_error(code: str, message: str) -> NestboxError:
+    """What a host reports of something that failed in the background."""
+    kind = BY_CODE.get(code)
+    if kind is None:
+        return Unavailable(message or "The host could not do it.", code="SNAPSHOT_FAILED", detail=code)
+    return kind(message or "The host could not do it.", code=code)
 
 
 def _own_code(error: grpc.aio.AioRpcError) -> str:

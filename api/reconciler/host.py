@@ -9,12 +9,13 @@ import structlog
 from api.db import hosts, inventory
 from api.db.database import Row as Record
 from api.db.locks import Locks
-from api.domain.machine import Inventory
+from api.domain.machine import HeldTemplate, Inventory
 from api.domain.sandbox import Goal, State
 from api.domain.status import TaskStatus
 from api.hosts.client import HostClient
 from api.reconciler.plan import LOST_CAUSE, LOST_DETAIL, LOST_TARGET, Plan, Row, plan
 from api.reconciler.status import TaskRecord
+from api.reconciler.templates import TemplatePass
 from api.services.services import Services
 
 PASS_SECONDS = 5.0
@@ -98,15 +99,17 @@ class HostTasks:
         if await hosts.set_reachable(self._database, facts.host_id, self._clock.now(), reachable=True):
             _log.info("host reachable", host_id=str(facts.host_id), address=self._client.address)
             self._services.resources.waker.wake()
-        self._inventory.succeeded(str(done))
+        self._inventory.succeeded(done)
 
-    async def _reconcile(self, host_id: UUID) -> Plan:
+    async def _reconcile(self, host_id: UUID) -> str:
+        templates = TemplatePass(self._services, host_id)
+        await templates.read()
         # the rows first: a sandbox that starts in between is then in the inventory only, and nothing is made of it
         rows = [_row(row) for row in await inventory.of_host(self._database, host_id)]
         there = await self._client.list_machines()
         chosen = plan(rows, there, self._clock.now(), self._services.commands.under_way)
         await self._execute(host_id, chosen)
-        return chosen
+        return ", ".join(filter(None, (str(chosen), await templates.reconcile(there))))
 
     async def _execute(self, host_id: UUID, chosen: Plan) -> None:
         reports = self._services.reports
@@ -156,6 +159,9 @@ class HostTasks:
                     # compared in a pass, which reads the rows before it asks again
                     self._reports.succeeded("following")
                     self._nudged.set()
+                elif isinstance(event, HeldTemplate):
+                    await self._services.template_reports.apply(host_id, event)
+                    self._reports.succeeded("following")
                 else:
                     await self._services.reports.take_in(host_id, event)
                     self._reports.succeeded("following")

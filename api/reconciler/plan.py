@@ -29,6 +29,7 @@ class Row(NamedTuple):
     last_active_at: datetime | None
     goal: Goal = Goal.RUNNING
     timeout_sec: int = 0
+    stored_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,10 @@ def _is_news(row: Row, machine: Machine) -> bool:
     if machine.state is not row.state:
         return False
     active = machine.last_active_at
-    return machine.sequence > row.sequence or (
-        active is not None and (row.last_active_at is None or active > row.last_active_at)
+    return (
+        machine.sequence > row.sequence
+        or (active is not None and (row.last_active_at is None or active > row.last_active_at))
+        or (machine.sequence == row.sequence and machine.stored_bytes != row.stored_bytes)
     )
 
 

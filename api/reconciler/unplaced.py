@@ -1,8 +1,8 @@
-"""Sandboxes that no host has: nobody reports on them, so they are concluded here."""
+"""What no host has: nobody reports on it, so it is concluded here."""
 
 import asyncio
 
-from api.db import inventory
+from api.db import inventory, template_commands
 from api.domain.sandbox import Cause, State
 from api.domain.status import TaskStatus
 from api.reconciler.status import TaskRecord
@@ -12,7 +12,7 @@ PASS_SECONDS = 5.0
 
 
 class UnplacedTask:
-    """Pending ones past their deadline have failed; deleted ones have nothing to remove."""
+    """Pending sandboxes past their deadline have failed; deleted sandboxes and templates have nothing to remove."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -41,4 +41,7 @@ class UnplacedTask:
             await self._services.reports.conclude(
                 row["id"], state, row["version"], target=target, cause=cause, detail=detail
             )
-        self._record.succeeded(f"{len(rows)} concluded")
+        swept = await template_commands.sweep(resources.database, resources.clock.now())
+        if swept:
+            resources.waker.wake()
+        self._record.succeeded(f"{len(rows) + swept} concluded")

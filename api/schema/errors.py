@@ -42,9 +42,22 @@ class ErrorCode(Enum):
         "IDEMPOTENCY_CONFLICT", description="The idempotency key was used before with another input."
     )
     NAME_TAKEN = strawberry.enum_value("NAME_TAKEN", description="Something of this kind already has this name.")
+    TEMPLATE_NAME_TAKEN = strawberry.enum_value(
+        "TEMPLATE_NAME_TAKEN", description="Your team has a template of this name, or is just making one."
+    )
+    TEMPLATE_NAME_RESERVED = strawberry.enum_value(
+        "TEMPLATE_NAME_RESERVED", description="Only the platform may give this name to a template."
+    )
+    TEMPLATE_IN_USE = strawberry.enum_value(
+        "TEMPLATE_IN_USE", description="Sandboxes stand on the template; nothing of it was touched."
+    )
+    TEMPLATE_LOST = strawberry.enum_value(
+        "TEMPLATE_LOST", description="The host that was making the template knows nothing of it any more."
+    )
     NO_CAPACITY = strawberry.enum_value("NO_CAPACITY", description="No host has room for it now; try again later.")
     UNSUPPORTED_SHAPE = strawberry.enum_value(
-        "UNSUPPORTED_SHAPE", description="No image exists for this combination of vCPUs, memory and disk."
+        "UNSUPPORTED_SHAPE",
+        description="The template, or what is forked, does not allow these vCPUs, this memory or so small a disk.",
     )
     UNKNOWN_TEMPLATE = strawberry.enum_value("UNKNOWN_TEMPLATE", description="The host has no image of this template.")
     UNAVAILABLE = strawberry.enum_value("UNAVAILABLE", description="Something that is needed does not answer now.")
@@ -64,6 +77,12 @@ class ErrorCode(Enum):
     )
     START_FAILED = strawberry.enum_value("START_FAILED", description="The machine could not be started.")
     PAUSE_FAILED = strawberry.enum_value("PAUSE_FAILED", description="The pause failed; the sandbox runs on.")
+    SNAPSHOT_FAILED = strawberry.enum_value(
+        "SNAPSHOT_FAILED", description="Memory and disk could not be kept; the sandbox is as it was."
+    )
+    UNKNOWN_SNAPSHOT = strawberry.enum_value(
+        "UNKNOWN_SNAPSHOT", description="What the child was to begin as is no longer there; fork again."
+    )
     RESUME_FAILED = strawberry.enum_value(
         "RESUME_FAILED", description="The resume failed; the sandbox is still paused."
     )

@@ -13,7 +13,9 @@ from api.ids import Kind, parse_id, wire_id
 from api.schema.context import OperationInfo
 from api.schema.fields import resolved
 from api.schema.node import Node
+from api.schema.paging import After, Before, First, Last, requested_page
 from api.schema.sandboxes import SandboxCause, SandboxGoal, SandboxState
+from api.schema.templates import FilterArgument, TemplateConnection, template_connection, template_filter
 
 
 @strawberry.enum(description="What stands between a guest and its host.")
@@ -94,6 +96,21 @@ class Admin:
             )
             for record in await info.context.services.hosts.drift(info.context.principal)
         ]
+
+    @resolved("The templates of all teams, oldest first, a page at a time.")
+    async def templates(
+        self,
+        info: OperationInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        criteria: FilterArgument = None,
+    ) -> TemplateConnection:
+        page = requested_page(first, after, last, before)
+        chosen = template_filter(criteria)
+        found = await info.context.services.templates.list_of_all_teams(info.context.principal, chosen, page)
+        return template_connection(found, chosen, of_all_teams=True)
 
     @resolved("The tasks of the reconciler of the replica that answers.")
     def reconciler(self, info: OperationInfo) -> list[TaskStatus]:

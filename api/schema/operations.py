@@ -2,13 +2,17 @@
 
 from datetime import datetime
 from enum import Enum
+from uuid import UUID
 
 import strawberry
 
 from api.domain import operation as domain
-from api.ids import Kind, wire_id
+from api.ids import Kind, parse_id, wire_id
+from api.schema.context import OperationInfo
 from api.schema.errors import ErrorCode, error_code
+from api.schema.fields import resolved
 from api.schema.node import Node
+from api.schema.templates import Template, template
 
 
 @strawberry.enum(description="What was asked for.")
@@ -18,6 +22,14 @@ class OperationKind(Enum):
     PAUSE = strawberry.enum_value("pause", description="Memory and disk to be saved, the machine to be let go.")
     RESUME = strawberry.enum_value("resume", description="A machine from what was saved.")
     DELETE = strawberry.enum_value("delete", description="The sandbox and all its files to be removed.")
+    CREATE_TEMPLATE = strawberry.enum_value(
+        "create_template",
+        description="A template of the sandbox. Goes on when the sandbox does, until the template is complete.",
+    )
+    FORK = strawberry.enum_value(
+        "fork", description="Memory and disk to be kept for children; each of them has a CREATE of its own."
+    )
+    DELETE_TEMPLATE = strawberry.enum_value("delete_template", description="A template's files to be removed.")
 
 
 @strawberry.enum(description="How far an operation is.")
@@ -44,12 +56,32 @@ class OperationError:
 class Operation(Node):
     kind: OperationKind = strawberry.field(description="What was asked for.")
     state: OperationState = strawberry.field(description="How far it is.")
-    sandbox_id: strawberry.ID = strawberry.field(description="The sandbox that it is about.")
+    sandbox_id: strawberry.ID | None = strawberry.field(
+        description="The sandbox that it is about; null for DELETE_TEMPLATE."
+    )
+    template_id: strawberry.ID | None = strawberry.field(
+        description="The template that it makes or deletes; null for other kinds."
+    )
+    progress_percent: int | None = strawberry.field(
+        description="How far it is, from 0 to 100; null for kinds that take no longer than a moment."
+    )
     actor: str = strawberry.field(description="Who asked for it: the id of an API key, or `system`.")
     created_at: datetime = strawberry.field(description="When it was accepted.")
     finished_at: datetime | None = strawberry.field(description="When it ended; null while it runs.")
     stages: list[Stage] = strawberry.field(description="Its steps so far with their times, in order.")
     error: OperationError | None = strawberry.field(description="Why it failed; null unless it did.")
+
+    @resolved("The template that it makes, once that is complete; null before, and when it is deleted.")
+    async def template(self, info: OperationInfo) -> Template | None:
+        if self.template_id is None:
+            return None
+        template_id = parse_id(Kind.TEMPLATE, self.template_id)
+        record = await info.context.services.templates.get(info.context.principal, template_id)
+        return None if record is None else template(record)
+
+
+def _id(kind: Kind, value: UUID | None) -> strawberry.ID | None:
+    return None if value is None else strawberry.ID(wire_id(kind, value))
 
 
 def operation(record: domain.Operation) -> Operation:
@@ -65,7 +97,9 @@ def operation(record: domain.Operation) -> Operation:
         id=strawberry.ID(wire_id(Kind.OPERATION, record.id)),
         kind=OperationKind[record.kind.name],
         state=OperationState[record.state.name],
-        sandbox_id=strawberry.ID(wire_id(Kind.SANDBOX, record.sandbox_id)),
+        sandbox_id=_id(Kind.SANDBOX, record.sandbox_id),
+        template_id=_id(Kind.TEMPLATE, record.template_id),
+        progress_percent=record.progress_percent,
         actor=record.actor,
         created_at=record.created_at,
         finished_at=record.finished_at,

@@ -18,11 +18,11 @@ from api.services.outcome import Outcome
 
 WAIT_SECONDS_DEFAULT = 30
 
-_IDEMPOTENCY_KEY = (
+IDEMPOTENCY_KEY = (
     "A text of your choice. The same key with the same input answers with the first result and does nothing more; with "
     "another input it is refused as IDEMPOTENCY_CONFLICT."
 )
-_WAIT_SECONDS = (
+WAIT_SECONDS = (
     "How long to wait for the outcome, in seconds; 0 answers as soon as the command is accepted. The command goes on "
     "either way."
 )
@@ -37,13 +37,20 @@ class CreateSandboxInput:
         default=None, description="The template by its name; without both, the platform's `base`."
     )
     name: str | None = strawberry.field(default=None, description="A name for people, at most 100 characters.")
-    vcpus: int | None = strawberry.field(default=DEFAULT_VCPUS, description="Virtual CPUs.")
+    vcpus: int | None = strawberry.field(
+        default=None,
+        description=f"Virtual CPUs. Left out: the template's, where it fixes them, else {DEFAULT_VCPUS}. A template "
+        "that fixes them takes no other value.",
+    )
     memory_mb: int | None = strawberry.field(
-        default=DEFAULT_MEMORY_MB,
-        description="Memory in MiB. Other shapes than the default are not offered yet.",
+        default=None,
+        description=f"Memory in MiB. Left out: the template's, where it fixes it, else {DEFAULT_MEMORY_MB}. A template "
+        "that fixes it takes no other value.",
     )
     disk_size_mb: int | None = strawberry.field(
-        default=DEFAULT_DISK_SIZE_MB, description="The size of the disk in MiB."
+        default=None,
+        description=f"The size of the disk in MiB, no smaller than the template's. Left out: the template's, and "
+        f"{DEFAULT_DISK_SIZE_MB} at least if that is of the type BASE.",
     )
     timeout_sec: int | None = strawberry.field(
         default=0, description="Pause it after so many seconds without use, up to 30 days; 0 is never."
@@ -55,36 +62,36 @@ class CreateSandboxInput:
         default_factory=list, description="Environment variables for every command that runs in it."
     )
     labels: list[LabelInput] | None = strawberry.field(default_factory=list, description="Labels to find it by.")
-    idempotency_key: str | None = strawberry.field(default=None, description=_IDEMPOTENCY_KEY)
-    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=_WAIT_SECONDS)
+    idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
+    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=WAIT_SECONDS)
 
 
 @strawberry.input(description="Which sandbox to pause.")
 class PauseSandboxInput:
     id: strawberry.ID = strawberry.field(description="The sandbox: `sb-…`.")
-    idempotency_key: str | None = strawberry.field(default=None, description=_IDEMPOTENCY_KEY)
-    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=_WAIT_SECONDS)
+    idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
+    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=WAIT_SECONDS)
 
 
 @strawberry.input(description="Which sandbox to resume.")
 class ResumeSandboxInput:
     id: strawberry.ID = strawberry.field(description="The sandbox: `sb-…`.")
-    idempotency_key: str | None = strawberry.field(default=None, description=_IDEMPOTENCY_KEY)
-    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=_WAIT_SECONDS)
+    idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
+    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=WAIT_SECONDS)
 
 
 @strawberry.input(description="Which sandbox to start.")
 class StartSandboxInput:
     id: strawberry.ID = strawberry.field(description="The sandbox: `sb-…`.")
-    idempotency_key: str | None = strawberry.field(default=None, description=_IDEMPOTENCY_KEY)
-    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=_WAIT_SECONDS)
+    idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
+    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=WAIT_SECONDS)
 
 
 @strawberry.input(description="Which sandbox to delete.")
 class DeleteSandboxInput:
     id: strawberry.ID = strawberry.field(description="The sandbox: `sb-…`.")
-    idempotency_key: str | None = strawberry.field(default=None, description=_IDEMPOTENCY_KEY)
-    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=_WAIT_SECONDS)
+    idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
+    wait_seconds: int | None = strawberry.field(default=WAIT_SECONDS_DEFAULT, description=WAIT_SECONDS)
 
 
 @strawberry.input(description="Which sandbox to ping.")
@@ -171,7 +178,7 @@ class SandboxCommands:
                 context.principal,
                 parse_id(Kind.SANDBOX, which.id, path=("id",)),
                 idempotency_key=which.idempotency_key,
-                wait_seconds=_given(which.wait_seconds, WAIT_SECONDS_DEFAULT),
+                wait_seconds=given(which.wait_seconds, WAIT_SECONDS_DEFAULT),
             )
         except NestboxError as error:
             return PauseSandboxPayload(user_errors=[user_error(error)])
@@ -192,7 +199,7 @@ class SandboxCommands:
                 context.principal,
                 parse_id(Kind.SANDBOX, which.id, path=("id",)),
                 idempotency_key=which.idempotency_key,
-                wait_seconds=_given(which.wait_seconds, WAIT_SECONDS_DEFAULT),
+                wait_seconds=given(which.wait_seconds, WAIT_SECONDS_DEFAULT),
             )
         except NestboxError as error:
             return ResumeSandboxPayload(user_errors=[user_error(error)])
@@ -213,7 +220,7 @@ class SandboxCommands:
                 context.principal,
                 parse_id(Kind.SANDBOX, which.id, path=("id",)),
                 idempotency_key=which.idempotency_key,
-                wait_seconds=_given(which.wait_seconds, WAIT_SECONDS_DEFAULT),
+                wait_seconds=given(which.wait_seconds, WAIT_SECONDS_DEFAULT),
             )
         except NestboxError as error:
             return StartSandboxPayload(user_errors=[user_error(error)])
@@ -234,7 +241,7 @@ class SandboxCommands:
                 context.principal,
                 parse_id(Kind.SANDBOX, which.id, path=("id",)),
                 idempotency_key=which.idempotency_key,
-                wait_seconds=_given(which.wait_seconds, WAIT_SECONDS_DEFAULT),
+                wait_seconds=given(which.wait_seconds, WAIT_SECONDS_DEFAULT),
             )
         except NestboxError as error:
             return DeleteSandboxPayload(user_errors=[user_error(error)])
@@ -263,19 +270,20 @@ def _creation(wanted: CreateSandboxInput) -> CreateSandbox:
         else parse_id(Kind.TEMPLATE, wanted.template_id, path=("templateId",)),
         template_name=wanted.template_name,
         name=wanted.name or "",
-        vcpus=_given(wanted.vcpus, DEFAULT_VCPUS),
-        memory_mb=_given(wanted.memory_mb, DEFAULT_MEMORY_MB),
-        disk_size_mb=_given(wanted.disk_size_mb, DEFAULT_DISK_SIZE_MB),
-        timeout_sec=_given(wanted.timeout_sec, 0),
+        vcpus=wanted.vcpus,
+        memory_mb=wanted.memory_mb,
+        disk_size_mb=wanted.disk_size_mb,
+        timeout_sec=given(wanted.timeout_sec, 0),
         auto_resume=bool(wanted.auto_resume),
         environment=environment_pairs(wanted.environment),
         labels=label_pairs(wanted.labels),
         idempotency_key=wanted.idempotency_key,
-        wait_seconds=_given(wanted.wait_seconds, WAIT_SECONDS_DEFAULT),
+        wait_seconds=given(wanted.wait_seconds, WAIT_SECONDS_DEFAULT),
     )
 
 
-def _given(value: int | None, default: int) -> int:
+def given(value: int | None, default: int) -> int:
+    """An explicit null means the same as leaving a field out."""
     return default if value is None else value
 
 

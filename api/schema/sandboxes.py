@@ -6,12 +6,15 @@ and subscriptions repeat by the hundred would cost more than everything else tog
 
 from datetime import datetime
 from enum import Enum
+from typing import Annotated
 
 import strawberry
 
 from api.domain import sandbox as domain
 from api.domain.operation import Operation as OperationRecord
-from api.ids import Kind, wire_id
+from api.ids import Kind, parse_id, wire_id
+from api.schema.context import OperationInfo
+from api.schema.fields import resolved
 from api.schema.labels import Label
 from api.schema.node import Node
 from api.schema.operations import Operation, operation
@@ -26,7 +29,9 @@ class SandboxState(Enum):
     PAUSING = strawberry.enum_value("pausing", description="Its memory is being saved.")
     PAUSED = strawberry.enum_value("paused", description="Memory and disk are saved; it uses no memory of the host.")
     RESUMING = strawberry.enum_value("resuming", description="A machine is being started from what was saved.")
-    SNAPSHOTTING = strawberry.enum_value("snapshotting", description="A template is being made of it.")
+    SNAPSHOTTING = strawberry.enum_value(
+        "snapshotting", description="Memory and disk are being kept for a template or children; it goes on in a moment."
+    )
     STOPPING = strawberry.enum_value("stopping", description="Its machine is being ended.")
     STOPPED = strawberry.enum_value("stopped", description="There is no machine and no memory; the disk is kept.")
     FAILED = strawberry.enum_value("failed", description="It never came up; only its history is left.")
@@ -71,6 +76,8 @@ class SandboxAction(Enum):
     PAUSE = strawberry.enum_value("pause", description="Save its memory and let its machine go.")
     RESUME = strawberry.enum_value("resume", description="Start a machine from what was saved.")
     START = strawberry.enum_value("start", description="Boot it from its kept disk.")
+    CREATE_TEMPLATE = strawberry.enum_value("create_template", description="Make a template of it.")
+    FORK = strawberry.enum_value("fork", description="Start sandboxes that begin as it is now.")
     SET_TIMEOUT = strawberry.enum_value("set_timeout", description="Set after how long without use it is paused.")
     DELETE = strawberry.enum_value("delete", description="Remove it with all its files.")
 
@@ -91,7 +98,13 @@ class Sandbox(Node):
     goal: SandboxGoal = strawberry.field(description="What its user wants of it.")
     cause: SandboxCause = strawberry.field(description="Why it is in this state.")
     detail: str = strawberry.field(description="What happened last, as a sentence; may be empty.")
-    template: Template = strawberry.field(description="What it was started from.")
+    template: Template = strawberry.field(description="What it was started from; of a child, what its parent was.")
+    parent_id: strawberry.ID | None = strawberry.field(
+        description="The sandbox that it was forked from; null for one that was not."
+    )
+    stored_bytes: float = strawberry.field(
+        description="What its files take on its host's disk, in bytes: blocks, not sizes; some seconds old."
+    )
     vcpus: int = strawberry.field(description="The number of its virtual CPUs.")
     memory_mb: int = strawberry.field(description="Its memory, in MiB.")
     disk_size_mb: int = strawberry.field(description="The size of its disk, in MiB.")
@@ -114,6 +127,14 @@ class Sandbox(Node):
     )
     last_operation: Operation | None = strawberry.field(description="The last command for it.")
 
+    @resolved("The sandbox that it was forked from, deleted ones too; null for one that was not.")
+    async def parent(self, info: OperationInfo) -> Annotated["Sandbox", strawberry.lazy("api.schema.sandboxes")] | None:
+        if self.parent_id is None:
+            return None
+        found_id = parse_id(Kind.SANDBOX, self.parent_id)
+        record = await info.context.services.sandboxes.get(info.context.principal, found_id)
+        return None if record is None else sandbox(record)
+
 
 # by the values of the domain's enums, which are the same texts: a test compares the two
 _STATES = {str(state.value): state for state in SandboxState}
@@ -133,6 +154,8 @@ def sandbox(record: domain.Sandbox, *, last_operation: OperationRecord | None = 
         cause=_CAUSES[record.cause],
         detail=record.detail,
         template=template(record.template),
+        parent_id=None if record.parent_id is None else strawberry.ID(wire_id(Kind.SANDBOX, record.parent_id)),
+        stored_bytes=float(record.stored_bytes),
         vcpus=record.vcpus,
         memory_mb=record.memory_mb,
         disk_size_mb=record.disk_size_mb,

@@ -13,10 +13,12 @@ from api.schema.hosts import AdminQueries, Host
 from api.schema.nodes import NodeQueries
 from api.schema.operations import Operation
 from api.schema.sandbox_commands import SandboxCommands
+from api.schema.sandbox_forks import SandboxForkCommands
 from api.schema.sandbox_lists import SandboxQueries
 from api.schema.sandbox_timeouts import SandboxTimeoutCommands
 from api.schema.sandboxes import Sandbox
 from api.schema.subscriptions import Subscription
+from api.schema.template_commands import TemplateCommands
 from api.schema.templates import Template, TemplateQueries
 from api.schema.viewer import ViewerQueries
 
@@ -29,7 +31,9 @@ class Query(ViewerQueries, NodeQueries, SandboxQueries, TemplateQueries, AdminQu
 @strawberry.type(
     description="Everything that can be done. Each takes one input and answers with `userErrors` when it was refused."
 )
-class Mutation(SandboxCommands, SandboxTimeoutCommands, ExecCommands, FileCommands):
+class Mutation(
+    SandboxCommands, SandboxForkCommands, SandboxTimeoutCommands, TemplateCommands, ExecCommands, FileCommands
+):
     pass
 
 

@@ -12,6 +12,7 @@ from api.domain import feed as domain
 from api.ids import Kind, parse_id, wire_id
 from api.schema.context import OperationContext, OperationInfo
 from api.schema.fields import stream
+from api.schema.operations import Operation, operation
 from api.schema.sandbox_lists import FilterArgument, sandbox_filter
 from api.schema.sandboxes import Sandbox, sandbox
 
@@ -58,6 +59,16 @@ class Heartbeat:
     at: datetime = strawberry.field(description="The platform's time.")
 
 
+@strawberry.type(description="An operation as it is now.")
+class OperationChanged:
+    operation: Operation = strawberry.field(description="The operation.")
+    cursor: str = strawberry.field(description=CURSOR)
+
+
+OperationEvent = Annotated[
+    OperationChanged | Heartbeat,
+    strawberry.union("OperationEvent", description="What a subscriber of an operation is told."),
+]
 SandboxListEvent = Annotated[
     SandboxesReset | SandboxChanged | SandboxRemoved | Heartbeat,
     strawberry.union("SandboxListEvent", description="What a subscriber of sandboxes is told."),
@@ -78,6 +89,22 @@ class Subscription:
         async with aclosing(source) as events:
             async for event in events:
                 yield await _converted(context, event)
+
+    @stream("An operation as it is now, then every change of its progress and state; ends with it.")
+    async def operation(
+        self,
+        info: OperationInfo,
+        operation_id: Annotated[strawberry.ID, strawberry.argument(name="id", description="Its id: `op-…`.")],
+    ) -> AsyncGenerator[OperationEvent, None]:
+        context = info.context
+        found_id = parse_id(Kind.OPERATION, operation_id, path=("id",))
+        source = context.services.feed.operations.watch(context.principal, found_id)
+        async with aclosing(source) as events:
+            async for event in events:
+                if isinstance(event, domain.Heartbeat):
+                    yield Heartbeat(cursor=event.cursor, at=event.at)
+                else:
+                    yield OperationChanged(operation=operation(event.operation), cursor=event.cursor)
 
     @stream(
         "The live list: first all that match (`SandboxesReset`), then each that enters, changes or leaves. "

@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 from api.domain import template as domain
+from api.domain.page import Page
 from api.domain.sandbox.creation import TEMPLATE_NAME_BYTES_MAX
 from api.domain.text import check_text
 from api.errors import Invalid
@@ -23,6 +24,29 @@ class TemplateType(Enum):
     SNAPSHOT = strawberry.enum_value("snapshot", description="A memory image: vCPUs and memory are fixed.")
 
 
+@strawberry.enum(description="What can be done with a template.")
+class TemplateAction(Enum):
+    DELETE = strawberry.enum_value("delete", description="Remove it from all hosts, and free its name.")
+
+
+@strawberry.type(
+    description="Whether something can be done with a template now, so that clients need no rules of their own."
+)
+class TemplateAllowedAction:
+    action: TemplateAction = strawberry.field(description="What.")
+    allowed: bool = strawberry.field(description="Whether it is accepted now.")
+    reason: str | None = strawberry.field(description="Why not, as a sentence; null when it is allowed.")
+
+
+@strawberry.type(description="A host that holds a template.")
+class TemplateHost:
+    host_id: strawberry.ID = strawberry.field(description="The host: `host-…`.")
+    name: str = strawberry.field(description="The name of the computer.")
+    reachable: bool = strawberry.field(description="Whether its agent answers now.")
+    is_complete: bool = strawberry.field(description="False while it is being made there.")
+    stored_bytes: float = strawberry.field(description="What it takes on its disk, in bytes: blocks, not sizes.")
+
+
 @strawberry.type(description="What sandboxes start from: a disk and, for known shapes, a memory image.")
 class Template(Node):
     name: str = strawberry.field(description="Its name, unique in its team.")
@@ -33,6 +57,39 @@ class Template(Node):
     memory_mb: int | None = strawberry.field(description="The memory in MiB, where it is fixed.")
     created_at: datetime = strawberry.field(description="When it was made.")
     is_platform: bool = strawberry.field(description="True when it belongs to the platform and everybody may use it.")
+    stored_bytes: float | None = strawberry.field(
+        description="What it takes on the disks of hosts, in bytes: blocks, not sizes; null where no host says so."
+    )
+    source_sandbox_id: strawberry.ID | None = strawberry.field(
+        description="The sandbox that it was made of, which need not exist any more; null for one of the type BASE."
+    )
+    created_by: str = strawberry.field(description="Who made it: the id of an API key, or `system`.")
+    team_id: strawberry.ID = strawberry.field(description="The team that it belongs to.")
+    record: strawberry.Private[domain.Template]
+
+    @resolved("What can be done with it now, and why not.")
+    async def allowed_actions(self, info: OperationInfo) -> list[TemplateAllowedAction]:
+        entries = await info.context.services.templates.allowed_actions(info.context.principal, self.record)
+        return [
+            TemplateAllowedAction(action=TemplateAction[entry.action.name], allowed=entry.allowed, reason=entry.reason)
+            for entry in entries
+        ]
+
+    @resolved("The hosts that hold it, by name; null unless you are a platform admin.")
+    async def hosts(self, info: OperationInfo) -> list[TemplateHost] | None:
+        principal = info.context.principal
+        if not principal.is_platform_admin:
+            return None
+        return [
+            TemplateHost(
+                host_id=strawberry.ID(wire_id(Kind.HOST, holder.host_id)),
+                name=holder.host_name,
+                reachable=holder.reachable,
+                is_complete=holder.is_complete,
+                stored_bytes=float(holder.stored_bytes),
+            )
+            for holder in await info.context.services.templates.hosts(principal, self.record.id)
+        ]
 
 
 def template(record: domain.Template) -> Template:
@@ -47,6 +104,13 @@ def template(record: domain.Template) -> Template:
         memory_mb=record.memory_mb,
         created_at=record.created_at,
         is_platform=record.team_id == PLATFORM_TEAM_ID,
+        stored_bytes=None if record.stored_bytes is None else float(record.stored_bytes),
+        source_sandbox_id=None
+        if record.source_sandbox_id is None
+        else strawberry.ID(wire_id(Kind.SANDBOX, record.source_sandbox_id)),
+        created_by=record.created_by,
+        team_id=strawberry.ID(wire_id(Kind.TEAM, record.team_id)),
+        record=record,
     )
 
 
@@ -54,6 +118,9 @@ def template(record: domain.Template) -> Template:
 class TemplateFilter:
     type: TemplateType | None = strawberry.field(default=None, description="Of this type.")
     name: str | None = strawberry.field(default=None, description="Of exactly this name.")
+
+
+FilterArgument = Annotated[TemplateFilter | None, strawberry.argument(name="filter", description="Which templates.")]
 
 
 @strawberry.type(description="A template in a list.")
@@ -68,10 +135,14 @@ class TemplateConnection:
     nodes: list[Template] = strawberry.field(description="The templates of this page.")
     page_info: PageInfo = strawberry.field(description="Where this page stands in the list.")
     criteria: strawberry.Private[domain.TemplateFilter]
+    of_all_teams: strawberry.Private[bool]
 
     @resolved("How many templates the filter matches, on all pages. Counted only when asked for.")
     async def total_count(self, info: OperationInfo) -> int:
-        return await info.context.services.templates.count(info.context.principal, self.criteria)
+        templates, principal = info.context.services.templates, info.context.principal
+        if self.of_all_teams:
+            return await templates.count_of_all_teams(principal, self.criteria)
+        return await templates.count(principal, self.criteria)
 
 
 @strawberry.type
@@ -104,26 +175,31 @@ class TemplateQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-        criteria: Annotated[
-            TemplateFilter | None, strawberry.argument(name="filter", description="Which templates.")
-        ] = None,
+        criteria: FilterArgument = None,
     ) -> TemplateConnection:
         page = requested_page(first, after, last, before)
-        chosen = _template_filter(criteria)
+        chosen = template_filter(criteria)
         found = await info.context.services.templates.list(info.context.principal, chosen, page)
-        nodes = [template(record) for record in found.items]
-        ids = [record.id for record in found.items]
-        return TemplateConnection(
-            edges=[
-                TemplateEdge(node=node, cursor=encode_cursor(row_id)) for node, row_id in zip(nodes, ids, strict=True)
-            ],
-            nodes=nodes,
-            page_info=page_info(found, ids),
-            criteria=chosen,
-        )
+        return template_connection(found, chosen, of_all_teams=False)
 
 
-def _template_filter(given: TemplateFilter | None) -> domain.TemplateFilter:
+def template_connection(
+    found: Page[domain.Template], criteria: domain.TemplateFilter, *, of_all_teams: bool
+) -> TemplateConnection:
+    """A page as clients see it."""
+    nodes = [template(record) for record in found.items]
+    ids = [record.id for record in found.items]
+    return TemplateConnection(
+        edges=[TemplateEdge(node=node, cursor=encode_cursor(row_id)) for node, row_id in zip(nodes, ids, strict=True)],
+        nodes=nodes,
+        page_info=page_info(found, ids),
+        criteria=criteria,
+        of_all_teams=of_all_teams,
+    )
+
+
+def template_filter(given: TemplateFilter | None) -> domain.TemplateFilter:
+    """The filter as services take it. Raises: Invalid."""
     if given is None:
         return domain.TemplateFilter()
     return domain.TemplateFilter(

@@ -16,8 +16,26 @@ class Viewer:
     is_platform_admin: bool = strawberry.field(description="Whether `admin` is open to it.")
 
 
+@strawberry.type(
+    description="What your team uses of the disks of hosts, in bytes: blocks as hosts last said, not sizes of files."
+)
+class Usage:
+    disk_bytes: float = strawberry.field(description="All of it.")
+    sandbox_bytes: float = strawberry.field(description="By sandboxes that are not deleted: disks and saved memory.")
+    template_bytes: float = strawberry.field(description="By templates that belong to the team.")
+
+
 @strawberry.type
 class ViewerQueries:
+    @resolved("What your team uses.")
+    async def usage(self, info: OperationInfo) -> Usage:
+        used = await info.context.services.usages.of_team(info.context.principal)
+        return Usage(
+            disk_bytes=float(used.disk_bytes),
+            sandbox_bytes=float(used.sandbox_bytes),
+            template_bytes=float(used.template_bytes),
+        )
+
     @resolved("Who you are to the platform.")
     def viewer(self, info: OperationInfo) -> Viewer:
         principal = info.context.principal

@@ -1,19 +1,18 @@
 """Carrying out commands that were accepted: the call to the host, in a task of the server."""
 
 from collections.abc import Callable
-from typing import assert_never
 from uuid import UUID
 
 import structlog
 
-from api.db import commands, sandboxes
+from api.db import commands, operations, sandboxes
 from api.db.commands import Accepted, Reversal
-from api.domain.machine import Machine
-from api.domain.operation import OperationKind
+from api.domain.operation import FINISHED, OperationKind, Stage
 from api.domain.sandbox import Cause, Goal, Sandbox, State
 from api.errors import NestboxError
-from api.hosts.client import HostClient
 from api.hosts.errors import HostCallError, Refused
+from api.services.calls import Calls
+from api.services.children import Children
 from api.services.outcome import Outcome, Outcomes
 from api.services.reports import Reports
 from api.services.resources import Resources
@@ -24,7 +23,10 @@ REVERSALS = {
     OperationKind.PAUSE: Reversal(State.PAUSING, State.RUNNING, Goal.RUNNING, Cause.USER),
     OperationKind.RESUME: Reversal(State.RESUMING, State.PAUSED, Goal.PAUSED, Cause.USER),
 }
-"""What a definite refusal of the host leads to. A delete has none: it is sent again until it is done."""
+"""What a definite refusal of the host leads to. A delete has none: it is sent again until it is done. Templates and
+forks leave the sandbox as it was, which its goal says."""
+
+_AS_IT_WAS = {Goal.RUNNING: State.RUNNING, Goal.PAUSED: State.PAUSED}
 
 _log = structlog.get_logger()
 
@@ -40,6 +42,8 @@ class Commands:
         self._resources = resources
         self._reports = reports_
         self._outcomes = outcomes
+        self._calls = Calls(resources.database)
+        self._children = Children(resources)
         self._under_way: dict[UUID, UUID] = {}
         self._in_doubt: Callable[[UUID], None] = lambda _: None
 
@@ -48,12 +52,17 @@ class Commands:
         """The sandboxes for which this replica is calling a host now."""
         return frozenset(self._under_way.values())
 
+    @property
+    def operations_under_way(self) -> frozenset[UUID]:
+        """The operations for which this replica is calling a host now."""
+        return frozenset(self._under_way)
+
     def when_in_doubt(self, look: Callable[[UUID], None]) -> None:
         """`look` is called with the id of a host that did not simply do what it was told."""
         self._in_doubt = look
 
-    def start(self, accepted: Accepted, environment: dict[str, str]) -> None:
-        """Carries a command out, whatever becomes of the caller."""
+    def start(self, accepted: Accepted, environment: dict[str, str] | None = None) -> None:
+        """Carries a command out, whatever becomes of the caller. `environment` None: as the database has it."""
         self._outcomes.expect(accepted.operation.id)
         self._under_way[accepted.operation.id] = accepted.sandbox.id
         self._resources.tasks.command(
@@ -67,13 +76,32 @@ class Commands:
         if not found or found[0].last_operation is None or sandbox_id in self.under_way:
             return
         sandbox, operation = found[0], found[0].last_operation
-        if operation.generation != sandbox.generation or sandbox.state is not _UNDER_WAY[operation.kind]:
+        if operation.generation != sandbox.generation or sandbox.state is not _UNDER_WAY.get(operation.kind):
             return
         _log.info("command sent again", sandbox_id=str(sandbox_id), operation_id=str(operation.id), kind=operation.kind)
-        environment = await sandboxes.environment(self._resources.database, sandbox_id)
-        self.start(Accepted(sandbox, operation), environment)
+        self.start(Accepted(sandbox, operation))
 
-    async def _carry_out(self, accepted: Accepted, environment: dict[str, str]) -> None:
+    async def settle_fork(self, fork_id: UUID, parent_id: UUID) -> None:
+        """Ends a fork whose parent is no longer at it, as if its call were made just now: the host repeats its answer.
+        Raises: Unavailable."""
+        database = self._resources.database
+        found = await sandboxes.load(database, (parent_id,))
+        operation = next(iter(await operations.load(database, (fork_id,))), None)
+        if not found or operation is None or operation.state in FINISHED or fork_id in self._under_way:
+            return
+        _log.info("fork asked for again", sandbox_id=str(parent_id), operation_id=str(fork_id))
+        self.start(Accepted(found[0], operation))
+
+    async def begin_children(self, fork_id: UUID, stages: tuple[Stage, ...] = ()) -> None:
+        """Starts the children of a fork that has succeeded, if that was not done yet. Raises: Unavailable."""
+        for accepted in await self._children.begin(fork_id, stages):
+            self.start(accepted)
+
+    async def fail_children(self, fork_id: UUID, error: NestboxError) -> None:
+        """Ends a fork, and its children that wait for it. Raises: Unavailable."""
+        await self._children.fail(fork_id, error)
+
+    async def _carry_out(self, accepted: Accepted, environment: dict[str, str] | None) -> None:
         sandbox, operation = accepted.sandbox, accepted.operation
         faults = self._resources.faults
         log = _log.bind(sandbox_id=str(sandbox.id), operation_id=str(operation.id), kind=operation.kind)
@@ -83,10 +111,12 @@ class Commands:
                 return
             client = self._resources.hosts.client(sandbox.host_id)
             faults.reach(f"api.{operation.kind}.committed")
-            machine = await _call(client, operation.kind, sandbox, operation.generation, environment)
+            machine = await self._calls.send(client, sandbox, operation, environment)
             faults.reach(f"api.{operation.kind}.called")
             if not self._outcomes.is_settled(operation.id):
                 await self._reports.apply(sandbox.host_id, machine)
+                if operation.kind is OperationKind.FORK:
+                    await self.begin_children(operation.id, machine.stages)
                 # the same report may have come first by the other way, and its writer not have told yet
                 await self._outcomes.look_up(Outcome(sandbox, operation))
             faults.reach(f"api.{operation.kind}.recorded")
@@ -96,6 +126,8 @@ class Commands:
             self._doubt(sandbox)
         except HostCallError as unknown:
             log.warning("outcome unknown", code=unknown.error.code, detail=unknown.error.detail)
+            if operation.kind is OperationKind.FORK:
+                await self._end_uncertain_fork(operation.id, unknown.error)
             self._doubt(sandbox)
         except NestboxError as error:
             # before the call, or after it when its outcome could not be written: both can be seen in the inventory
@@ -111,7 +143,7 @@ class Commands:
             self._in_doubt(sandbox.host_id)
 
     async def _revert(self, accepted: Accepted, error: NestboxError) -> None:
-        reversal = REVERSALS.get(accepted.operation.kind)
+        reversal = _reversal(accepted)
         if reversal is None:
             return
         now = self._resources.clock.now()
@@ -119,6 +151,16 @@ class Commands:
         if reverted is not None:
             self._resources.waker.wake()
             self._outcomes.settle(Outcome(reverted.sandbox, reverted.operation))
+        if accepted.operation.kind is OperationKind.FORK:
+            await self._children.fail(accepted.operation.id, error)
+
+    async def _end_uncertain_fork(self, fork_id: UUID, error: NestboxError) -> None:
+        """Some answers say nothing certain of the parent, and enough of the fork."""
+        if error.code == "MACHINE_GONE":
+            await self._children.fail(fork_id, error)
+        elif error.code == "STALE_GENERATION":
+            # its answer was overtaken, and is not to be had any more: each child learns whether enough was kept for it
+            await self.begin_children(fork_id)
 
     async def _finish_without_host(self, sandbox: Sandbox) -> None:
         if sandbox.state is not State.DELETING:
@@ -134,32 +176,14 @@ _UNDER_WAY = {
     OperationKind.PAUSE: State.PAUSING,
     OperationKind.RESUME: State.RESUMING,
     OperationKind.DELETE: State.DELETING,
+    OperationKind.CREATE_TEMPLATE: State.SNAPSHOTTING,
+    OperationKind.FORK: State.SNAPSHOTTING,
 }
 
 
-async def _call(
-    client: HostClient, kind: OperationKind, sandbox: Sandbox, generation: int, environment: dict[str, str]
-) -> Machine:
-    match kind:
-        case OperationKind.CREATE:
-            return await client.create(
-                sandbox.id,
-                generation,
-                template_id=sandbox.template_id,
-                template_name=sandbox.template.name,
-                vcpus=sandbox.vcpus,
-                memory_mb=sandbox.memory_mb,
-                disk_size_mb=sandbox.disk_size_mb,
-                timeout_sec=sandbox.timeout_sec,
-                environment=environment,
-            )
-        case OperationKind.PAUSE:
-            return await client.pause(sandbox.id, generation)
-        case OperationKind.RESUME:
-            return await client.resume(sandbox.id, generation, sandbox.timeout_sec, sandbox.cause)
-        case OperationKind.DELETE:
-            return await client.destroy(sandbox.id, generation)
-        case OperationKind.START:
-            return await client.start(sandbox.id, generation, sandbox.timeout_sec)
-        case _:
-            assert_never(kind)
+def _reversal(accepted: Accepted) -> Reversal | None:
+    if accepted.operation.kind not in {OperationKind.CREATE_TEMPLATE, OperationKind.FORK}:
+        return REVERSALS.get(accepted.operation.kind)
+    goal = accepted.sandbox.goal
+    # what was asked for after it, a deletion, goes on from there
+    return Reversal(State.SNAPSHOTTING, _AS_IT_WAS.get(goal, State.RUNNING), goal, Cause.USER)

@@ -15,6 +15,7 @@ from api.domain.principal import Principal
 from api.domain.sandbox import Sandbox, SandboxFilter, State
 from api.errors import NestboxError, Unavailable
 from api.services.auth import RECHECK_SECONDS, Auth
+from api.services.operation_feed import OperationFeed
 from api.services.places import no_such_sandbox
 from api.services.subscriber import Subscriber
 
@@ -50,6 +51,7 @@ class Feed:
         self._started = asyncio.Event()
         self._waiting_seconds = WAITING_SECONDS_MIN
         self._subscribers: dict[UUID, set[Subscriber]] = {}
+        self.operations = OperationFeed(database, auth, clock, self._current)
 
     def wake(self) -> None:
         """The log may have grown."""
@@ -80,6 +82,7 @@ class Feed:
             else:
                 changed = await sandboxes.load(self._database, batch.sandbox_ids)
             self._hand_out(changed, batch.cursor)
+        await self.operations.changed(batch.operation_ids, batch.sandbox_ids)
         self._cursor = batch.cursor
         if batch.full:
             return 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from api.db import operations, sandboxes
 from api.db.database import Database
+from api.domain.operation import Operation
 from api.domain.principal import Principal
 from api.domain.text import check_text
 from api.errors import Conflict, Invalid
@@ -23,8 +24,8 @@ class Repeatable:
     key: str | None
     input_sha256: bytes
 
-    async def first_result(self, database: Database, principal: Principal) -> Outcome | None:
-        """The sandbox and the operation that this key led to; None if it is new.
+    async def first_operation(self, database: Database, principal: Principal) -> Operation | None:
+        """The operation that this key led to; None if it is new.
 
         Raises:
             Conflict: `IDEMPOTENCY_CONFLICT`: it was used for something else.
@@ -35,14 +36,29 @@ class Repeatable:
         if found is None:
             return None
         operation, input_sha256 = found
+        if input_sha256 != self.input_sha256:
+            raise _used_for_something_else()
+        return operation
+
+    async def first_result(self, database: Database, principal: Principal) -> Outcome | None:
+        """The operation that this key led to, and its sandbox; None if it is new. Raises: as `first_operation`."""
+        operation = await self.first_operation(database, principal)
+        if operation is None:
+            return None
+        if operation.sandbox_id is None:
+            raise _used_for_something_else()
         sandbox = await sandboxes.get(database, principal.team_id, operation.sandbox_id)
-        if input_sha256 != self.input_sha256 or sandbox is None:
-            raise Conflict(
-                "This idempotency key was used already, with another input. Use a new key for a new command.",
-                code="IDEMPOTENCY_CONFLICT",
-                path=("idempotencyKey",),
-            )
+        if sandbox is None:
+            raise _used_for_something_else()
         return Outcome(sandbox, operation)
+
+
+def _used_for_something_else() -> Conflict:
+    return Conflict(
+        "This idempotency key was used already, with another input. Use a new key for a new command.",
+        code="IDEMPOTENCY_CONFLICT",
+        path=("idempotencyKey",),
+    )
 
 
 def repeatable(key: str | None, command: Mapping[str, object]) -> Repeatable:

@@ -19,7 +19,7 @@ from api.domain.sandbox import (
     deadline_of,
     shown_state,
 )
-from api.errors import Conflict, Internal
+from api.errors import Conflict, Internal, NestboxError
 from api.ids import new_id
 from api.services.commands import Commands
 from api.services.idempotency import Repeatable, check_wait, repeatable
@@ -76,7 +76,7 @@ class Moves:
             if first is None:
                 first = await self._already_under_way(principal, sandbox_id, action)
             return await self._outcomes.wait(first, wait_seconds)
-        self._commands.start(accepted, {})
+        self._commands.start(accepted)
         self._resources.waker.wake()
         return await self._outcomes.wait(Outcome(accepted.sandbox, accepted.operation), wait_seconds)
 
@@ -88,8 +88,7 @@ class Moves:
         operation = sandbox.last_operation
         if action is Action.DELETE and operation is not None and operation.kind is OperationKind.DELETE:
             return Outcome(sandbox, operation)
-        raise_refusal(action, sandbox.state, reachable=shown_state(sandbox) != UNREACHABLE)
-        raise Conflict("The sandbox was changing just now; try again.", code="WRONG_STATE")
+        raise why_not_moved(sandbox, action)
 
     async def by_system(
         self, team_id: UUID, sandbox_id: UUID, action: Action, cause: Cause, wait_seconds: float = 0
@@ -114,7 +113,7 @@ class Moves:
         )
         if accepted is None:
             return None
-        self._commands.start(accepted, {})
+        self._commands.start(accepted)
         self._resources.waker.wake()
         return await self._outcomes.wait(Outcome(accepted.sandbox, accepted.operation), wait_seconds)
 
@@ -133,6 +132,15 @@ class Moves:
             idempotency_key=repetition.key,
             input_sha256=repetition.input_sha256,
         )
+
+
+def why_not_moved(sandbox: Sandbox, action: Action) -> NestboxError:
+    """Why a command was not accepted for a sandbox that is as it was looked at afterwards."""
+    try:
+        raise_refusal(action, sandbox.state, reachable=shown_state(sandbox) != UNREACHABLE)
+    except NestboxError as error:
+        return error
+    return Conflict("The sandbox was changing just now; try again.", code="WRONG_STATE")
 
 
 def _sources(action: Action) -> frozenset[State]:

@@ -17,8 +17,10 @@ from api.domain.sandbox import (
     SandboxFilter,
     State,
     check_creation,
+    check_shape,
 )
-from api.errors import NestboxError, NotFound, Unavailable
+from api.domain.template import TemplateType
+from api.errors import Conflict, Invalid, NestboxError, NotFound, Unavailable
 from api.hosts.errors import HostCallError
 from api.ids import new_id
 from api.services.commands import Commands
@@ -63,7 +65,8 @@ class Sandboxes:
         With an idempotency key a repetition returns the first result. A caller that goes away stops nothing.
 
         Raises:
-            Invalid: something in the command. NotFound: the template. Conflict: `IDEMPOTENCY_CONFLICT`.
+            Invalid: something in the command; `UNSUPPORTED_SHAPE`: not of this template. NotFound: the template.
+            Conflict: `IDEMPOTENCY_CONFLICT`.
             NoCapacity, Unavailable: no host can take it; then there is no sandbox.
         """
         wait_seconds = check_wait(command.wait_seconds)
@@ -74,7 +77,8 @@ class Sandboxes:
             accepted = await commands.create(
                 self._database, acceptance, new_id(), creation, self._resources.hosts.host_ids
             )
-        except KeyUsedError:
+        except (KeyUsedError, Conflict):
+            # the template was deleted in that moment, if it is not the key
             accepted = None
         if accepted is None:
             first = await repetition.first_result(self._database, principal)
@@ -144,6 +148,14 @@ class Sandboxes:
             field = "templateName"
         if template is None:
             return NotFound("There is no such template.", path=(field,))
+        try:
+            check_shape(creation, template)
+        except Invalid as error:
+            return error
+        if template.type is TemplateType.SNAPSHOT and not any(
+            holder.reachable and holder.is_complete for holder in await templates.hosts_of(self._database, template.id)
+        ):
+            return Unavailable("The host that holds this template does not answer now.", code="HOST_UNREACHABLE")
         if await hosts.count_reachable(self._database, self._resources.hosts.host_ids) == 0:
             return Unavailable("No host answers at the moment; try again.", code="HOST_UNREACHABLE")
         return Unavailable("The hosts were changing just now; try again.", code="HOST_UNREACHABLE")

@@ -15,6 +15,7 @@ from api.services.commands import Commands
 from api.services.exec import Exec
 from api.services.feed import Feed
 from api.services.files import Files
+from api.services.forks import Forks
 from api.services.health import Health
 from api.services.hosts import Hosts
 from api.services.moves import Moves
@@ -24,8 +25,10 @@ from api.services.reports import Reports
 from api.services.resources import Resources
 from api.services.sandboxes import Sandboxes
 from api.services.tasks import Tasks
+from api.services.template_reports import TemplateReports
 from api.services.templates import Templates
 from api.services.timeouts import Timeouts
+from api.services.usage import Usages
 from api.services.use import Use
 
 
@@ -56,8 +59,11 @@ class Services:
         self.sandboxes = Sandboxes(self.resources, self.commands, outcomes, moves)
         self.timeouts = Timeouts(self.resources, self.reports, moves)
         self.operations = Operations(database)
-        self.templates = Templates(database)
         self.base_templates = BaseTemplates(database, clock)
+        self.template_reports = TemplateReports(self.resources)
+        self.templates = Templates(self.resources, self.commands, outcomes, moves, self.template_reports)
+        self.forks = Forks(self.resources, self.commands, outcomes, moves)
+        self.usages = Usages(database)
         self.hosts = Hosts(database)
         use = Use(self.resources, moves)
         self.exec = Exec(use)

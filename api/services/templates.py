@@ -1,19 +1,73 @@
-"""Templates: looking at them."""
+"""Templates: looking at them, making them of sandboxes, and deleting them."""
 
+import asyncio
+from dataclasses import dataclass
 from uuid import UUID
 
-from api.db import templates
-from api.db.database import Database
+import structlog
+
+from api.db import operations, sandboxes, template_commands, templates
+from api.db.errors import KeyUsedError
+from api.db.template_commands import Removal
+from api.domain.operation import FINISHED, Operation, OperationKind
 from api.domain.page import Page, PageRequest
 from api.domain.principal import Principal
-from api.domain.template import Template, TemplateFilter
+from api.domain.sandbox import Action, Sandbox, State, accepted_in
+from api.domain.template import (
+    IN_USE,
+    NewTemplate,
+    Template,
+    TemplateAllowed,
+    TemplateFilter,
+    TemplateHost,
+    TemplateState,
+    check_description,
+    check_template_name,
+    is_forbidden,
+    name_reserved,
+    template_actions,
+)
+from api.errors import Conflict, Forbidden, NestboxError, NotFound
+from api.hosts.errors import HostCallError
+from api.ids import PLATFORM_TEAM_ID, new_id
+from api.services.commands import Commands
+from api.services.hosts import require_admin
+from api.services.idempotency import check_wait, repeatable
+from api.services.moves import Moves, why_not_moved
+from api.services.outcome import POLL_SECONDS, Outcome, Outcomes
+from api.services.places import no_such_sandbox
+from api.services.resources import Resources
+from api.services.template_reports import TemplateReports
+
+FIRST_LOOK_SECONDS = 0.02
+"""After a deletion was accepted; twice as long at each look."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateOutcome:
+    """A template that is made: None until it is complete, and if it cannot be; the sandbox and the operation as they
+    are when the caller stops waiting."""
+
+    template: Template | None
+    sandbox: Sandbox
+    operation: Operation
 
 
 class Templates:
-    """Templates of the principal's team and of the platform."""
+    """Templates of the principal's team and of the platform. Others' look like none."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(
+        self, resources: Resources, commands_: Commands, outcomes: Outcomes, moves: Moves, reports_: TemplateReports
+    ) -> None:
+        self._resources = resources
+        self._database = resources.database
+        self._commands = commands_
+        self._outcomes = outcomes
+        self._moves = moves
+        self._reports = reports_
+        self._deleting: set[UUID] = set()
 
     async def get(self, principal: Principal, template_id: UUID) -> Template | None:
         """One template."""
@@ -30,3 +84,168 @@ class Templates:
     async def count(self, principal: Principal, criteria: TemplateFilter) -> int:
         """How many templates the criteria match."""
         return await templates.count(self._database, principal.team_id, criteria)
+
+    async def list_of_all_teams(
+        self, principal: Principal, criteria: TemplateFilter, page: PageRequest
+    ) -> Page[Template]:
+        """A page of the templates of every team, oldest first. Raises: Forbidden for all but platform admins."""
+        require_admin(principal)
+        return await templates.page(self._database, None, criteria, page)
+
+    async def count_of_all_teams(self, principal: Principal, criteria: TemplateFilter) -> int:
+        """How many of them there are. Raises: Forbidden for all but platform admins."""
+        require_admin(principal)
+        return await templates.count(self._database, None, criteria)
+
+    async def hosts(self, principal: Principal, template_id: UUID) -> tuple[TemplateHost, ...]:
+        """Which hosts hold a template. Raises: Forbidden for all but platform admins."""
+        require_admin(principal)
+        return await templates.hosts_of(self._database, template_id)
+
+    async def allowed_actions(self, principal: Principal, template: Template) -> tuple[TemplateAllowed, ...]:
+        """What can be done with a template now, and why not; one query where nobody looked who uses it."""
+        in_use = template.in_use
+        if in_use is None:
+            in_use = await templates.is_in_use(self._database, template.id)
+        return template_actions(template, in_use=in_use, is_platform_admin=principal.is_platform_admin)
+
+    async def create(
+        self,
+        principal: Principal,
+        sandbox_id: UUID,
+        name: str,
+        description: str = "",
+        *,
+        idempotency_key: str | None = None,
+        wait_seconds: int = 30,
+    ) -> TemplateOutcome:
+        """Makes a template of a sandbox, which runs on, or stays paused; waits for the template up to `wait_seconds`.
+
+        It appears when it is complete. Until then it goes on whatever becomes of the sandbox and of the caller; its
+        name is taken meanwhile, and free again if it fails.
+
+        Raises:
+            Invalid: name, description, key or waiting time. Forbidden: `TEMPLATE_NAME_RESERVED`. NotFound: the sandbox.
+            Conflict: `TEMPLATE_NAME_TAKEN`, `WRONG_STATE`, `IDEMPOTENCY_CONFLICT`. Unavailable: its host.
+        """
+        check_wait(wait_seconds)
+        template = NewTemplate(new_id(), check_template_name(name, principal.team_id), check_description(description))
+        wish = {"sandbox_id": str(sandbox_id), "name": name, "description": description}
+        repetition = repeatable(idempotency_key, {"kind": OperationKind.CREATE_TEMPLATE, **wish})
+        first = await repetition.first_result(self._database, principal)
+        if first is None:
+            await self._check_not_the_platforms(principal, name)
+            kind = OperationKind.CREATE_TEMPLATE
+            acceptance = self._moves.acceptance(principal, kind, State.SNAPSHOTTING, repetition)
+            refused: NestboxError | None = None
+            try:
+                accepted = await template_commands.create(
+                    self._database, acceptance, sandbox_id, template, accepted_in(Action.CREATE_TEMPLATE)
+                )
+            except KeyUsedError:
+                accepted = None
+            except Conflict as taken:
+                # by the first one with the same key, maybe
+                accepted, refused = None, taken
+            if accepted is None:
+                first = await repetition.first_result(self._database, principal)
+                if first is None:
+                    raise refused or await self._why_not_made(principal, sandbox_id)
+            else:
+                self._commands.start(accepted)
+                self._resources.waker.wake()
+                first = Outcome(accepted.sandbox, accepted.operation)
+        outcome = await self._outcomes.wait(first, wait_seconds)
+        found = outcome.operation.template_id
+        made = None if found is None else await self.get(principal, found)
+        return TemplateOutcome(made, outcome.sandbox, outcome.operation)
+
+    async def delete(
+        self, principal: Principal, template_id: UUID, *, idempotency_key: str | None = None, wait_seconds: int = 30
+    ) -> Operation:
+        """Takes a template away: at once nobody can use it and its name is free; hosts remove their files until the
+        operation ends, for which this waits up to `wait_seconds`.
+
+        Raises:
+            NotFound: no such template. Forbidden: it is the platform's. Conflict: `TEMPLATE_IN_USE`,
+            `IDEMPOTENCY_CONFLICT`. Invalid: key or waiting time. After any of them nothing was touched.
+        """
+        check_wait(wait_seconds)
+        kind = OperationKind.DELETE_TEMPLATE
+        repetition = repeatable(idempotency_key, {"kind": kind, "template_id": str(template_id)})
+        acceptance = self._moves.acceptance(principal, kind, State.DELETING, repetition)
+        teams = [principal.team_id, *([PLATFORM_TEAM_ID] if principal.is_platform_admin else [])]
+        removal: Removal | None = None
+        # before the statement: to somebody who may never delete it, what stands on it is no answer
+        template = await self.get(principal, template_id)
+        if template is not None:
+            forbidden = is_forbidden(template, is_platform_admin=principal.is_platform_admin)
+            if forbidden is not None:
+                raise Forbidden(forbidden, path=("id",))
+            try:
+                removal = await template_commands.delete(self._database, acceptance, template_id, teams)
+            except KeyUsedError:
+                removal = None
+        if removal is None:
+            first = await repetition.first_operation(self._database, principal)
+            if first is None:
+                raise await self._why_not_deleted(principal, template_id)
+            return await self._wait(first, wait_seconds)
+        self._resources.waker.wake()
+        if removal.template.state is TemplateState.DELETING:
+            self._resources.tasks.command(f"delete template {template_id}", self.remove(template_id))
+        return await self._wait(removal.operation, wait_seconds)
+
+    async def remove(self, template_id: UUID) -> None:
+        """Tells every host that has something of a deleted template to remove it. What is away is told by the
+        reconciler, again and again. Raises: Unavailable."""
+        faults = self._resources.faults
+        faults.reach("api.delete_template.committed")
+        for holder in await templates.hosts_of(self._database, template_id):
+            await self.tell(holder.host_id, template_id)
+        faults.reach("api.delete_template.recorded")
+        if faults.take_again():
+            await self.remove(template_id)
+
+    async def tell(self, host_id: UUID, template_id: UUID) -> None:
+        """Tells a host to remove a template, and writes what it answers. A host that does not answer, or refuses while
+        something of it still stands on the template, is told again by the reconciler. Raises: Unavailable."""
+        if template_id in self._deleting:
+            return
+        self._deleting.add(template_id)
+        try:
+            held = await self._resources.hosts.client(host_id).delete_template(template_id)
+            self._resources.faults.reach("api.delete_template.called")
+            await self._reports.apply(host_id, held)
+        except HostCallError as error:
+            _log.warning("template not removed yet", template_id=str(template_id), code=error.error.code)
+        finally:
+            self._deleting.discard(template_id)
+
+    async def _check_not_the_platforms(self, principal: Principal, name: str) -> None:
+        if principal.team_id == PLATFORM_TEAM_ID:
+            return
+        if await templates.get_by_name(self._database, PLATFORM_TEAM_ID, name) is not None:
+            raise name_reserved()
+
+    async def _why_not_made(self, principal: Principal, sandbox_id: UUID) -> NestboxError:
+        sandbox = await sandboxes.get(self._database, principal.team_id, sandbox_id)
+        return no_such_sandbox() if sandbox is None else why_not_moved(sandbox, Action.CREATE_TEMPLATE)
+
+    async def _why_not_deleted(self, principal: Principal, template_id: UUID) -> NestboxError:
+        template = await self.get(principal, template_id)
+        if template is None:
+            return NotFound("There is no such template.", path=("id",))
+        return Conflict(IN_USE, code="TEMPLATE_IN_USE", path=("id",))
+
+    async def _wait(self, operation: Operation, seconds: float) -> Operation:
+        deadline = self._resources.clock.monotonic() + seconds
+        pause_seconds = FIRST_LOOK_SECONDS
+        while operation.state not in FINISHED:
+            remaining = deadline - self._resources.clock.monotonic()
+            if remaining <= 0:
+                break
+            await asyncio.sleep(min(pause_seconds, remaining))
+            pause_seconds = min(2 * pause_seconds, POLL_SECONDS)
+            operation = await operations.get(self._database, operation.team_id, operation.id) or operation
+        return operation

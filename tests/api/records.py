@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from api.domain.sandbox import Cause, Goal, Sandbox, State
-from api.domain.template import Template, TemplateType
+from api.domain.template import Template, TemplateState, TemplateType
 from api.ids import BASE_TEMPLATE_ID, DEFAULT_TEAM_ID, PLATFORM_TEAM_ID, new_id
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -15,11 +15,20 @@ _TEMPLATE = Template(
     name="base",
     description="",
     type=TemplateType.BASE,
+    state=TemplateState.READY,
     disk_size_mb=5120,
     vcpus=None,
     memory_mb=None,
+    stored_bytes=None,
+    source_sandbox_id=None,
+    created_by="system",
     created_at=NOW,
 )
+
+
+def a_template(**changes: object) -> Template:
+    """The platform's template, but for the changes."""
+    return replace(_TEMPLATE, **changes)  # type: ignore[arg-type]
 
 
 def a_sandbox(**changes: object) -> Sandbox:

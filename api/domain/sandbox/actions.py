@@ -17,6 +17,8 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     START = "start"
+    CREATE_TEMPLATE = "create_template"
+    FORK = "fork"
     SET_TIMEOUT = "set_timeout"
     DELETE = "delete"
 
@@ -64,6 +66,11 @@ def accepted_in(action: Action) -> frozenset[State]:
         case Action.PAUSE | Action.RESUME | Action.START:
             # what is pending is started by its creation
             return sources(_TARGETS[action], Owner.API) - {State.PENDING}
+        case Action.CREATE_TEMPLATE:
+            return sources(State.SNAPSHOTTING, Owner.API)
+        case Action.FORK:
+            # what is paused has no memory that children could share; it is resumed first
+            return sources(State.SNAPSHOTTING, Owner.API) & {State.RUNNING}
         case Action.SET_TIMEOUT:
             return frozenset(State) - _WITHOUT_TIMEOUT
         case Action.DELETE:
@@ -94,6 +101,8 @@ def _hint(action: Action, state: State) -> str:
         return " Start it first."
     if state in {State.STARTING, State.RESUMING} and action is not Action.RESUME:
         return " Try again when it runs."
+    if state is State.SNAPSHOTTING:
+        return " Try again in a moment."
     return ""
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from api.domain.environment import check_environment
 from api.domain.labels import check_labels
-from api.domain.template import DEFAULT_TEMPLATE
+from api.domain.template import DEFAULT_TEMPLATE, Template, TemplateType
 from api.domain.text import check_text
 from api.errors import Invalid
 
@@ -26,14 +26,15 @@ DEFAULT_DISK_SIZE_MB = 5120
 @dataclass(frozen=True, slots=True)
 class CreateSandbox:
     """A wish for a sandbox, not checked yet. Of `template_id` and `template_name` at most one is given; neither means
-    the platform's `base`. Environment and labels are pairs, so that what is given twice is seen. MB means MiB."""
+    the platform's `base`. Of the shape and the disk, None means the template's, or the default where it fixes none.
+    Environment and labels are pairs, so that what is given twice is seen. MB means MiB."""
 
     template_id: UUID | None = None
     template_name: str | None = None
     name: str = ""
-    vcpus: int = DEFAULT_VCPUS
-    memory_mb: int = DEFAULT_MEMORY_MB
-    disk_size_mb: int = DEFAULT_DISK_SIZE_MB
+    vcpus: int | None = None
+    memory_mb: int | None = None
+    disk_size_mb: int | None = None
     timeout_sec: int = 0
     auto_resume: bool = False
     environment: tuple[tuple[str, str], ...] = ()
@@ -44,14 +45,15 @@ class CreateSandbox:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """A wish that can be granted: every field is within its limits."""
+    """A wish that can be granted: every field is within its limits. Whether the template allows the shape is seen when
+    the template is (`check_shape`)."""
 
     template_id: UUID | None
     template_name: str | None
     name: str
-    vcpus: int
-    memory_mb: int
-    disk_size_mb: int
+    vcpus: int | None
+    memory_mb: int | None
+    disk_size_mb: int | None
     timeout_sec: int
     auto_resume: bool
     environment: dict[str, str]
@@ -62,7 +64,7 @@ def check_creation(command: CreateSandbox) -> Creation:
     """The wish with every field checked.
 
     Raises:
-        Invalid: `INVALID` for what can never be accepted, `UNSUPPORTED_SHAPE` for what this version does not offer.
+        Invalid: something that can never be accepted.
     """
     if command.template_id is not None and command.template_name is not None:
         raise Invalid("Name the template by its id or by its name, not both.", path=("templateName",))
@@ -73,10 +75,10 @@ def check_creation(command: CreateSandbox) -> Creation:
         )
     elif command.template_id is None:
         template_name = DEFAULT_TEMPLATE
-    if len(command.name) > NAME_CHARACTERS_MAX:
-        raise Invalid(f"The name is too long: at most {NAME_CHARACTERS_MAX} characters are accepted.", path=("name",))
-    check_text(command.name, "The name", max_bytes=4 * NAME_CHARACTERS_MAX, one_line=True, path=("name",))
-    _check_shape(command)
+    check_name(command.name)
+    check_size(command.vcpus, VCPUS_RANGE, "vCPUs", "vcpus")
+    check_size(command.memory_mb, MEMORY_MB_RANGE, "MiB of memory", "memoryMb")
+    check_disk_size(command.disk_size_mb)
     check_timeout(command.timeout_sec)
     return Creation(
         template_id=command.template_id,
@@ -92,26 +94,54 @@ def check_creation(command: CreateSandbox) -> Creation:
     )
 
 
-def _check_shape(command: CreateSandbox) -> None:
-    for value, limits, unit, field in (
-        (command.vcpus, VCPUS_RANGE, "vCPUs", "vcpus"),
-        (command.memory_mb, MEMORY_MB_RANGE, "MiB of memory", "memoryMb"),
-        (command.disk_size_mb, DISK_SIZE_MB_RANGE, "MiB of disk", "diskSizeMb"),
-    ):
-        if value not in limits:
-            raise Invalid(
-                f"A sandbox has {limits.start:,} to {limits.stop - 1:,} {unit}, not {value:,}.", path=(field,)
-            )
-    if (command.vcpus, command.memory_mb, command.disk_size_mb) != (
-        DEFAULT_VCPUS,
-        DEFAULT_MEMORY_MB,
-        DEFAULT_DISK_SIZE_MB,
-    ):
+def check_name(name: str) -> str:
+    """The name of a sandbox. Raises: Invalid."""
+    if len(name) > NAME_CHARACTERS_MAX:
+        raise Invalid(f"The name is too long: at most {NAME_CHARACTERS_MAX} characters are accepted.", path=("name",))
+    return check_text(name, "The name", max_bytes=4 * NAME_CHARACTERS_MAX, one_line=True, path=("name",))
+
+
+def check_size(value: int | None, limits: range, unit: str, field: str) -> None:
+    """Returns if a size that is given is within its limits. Raises: Invalid."""
+    if value is not None and value not in limits:
+        raise Invalid(f"A sandbox has {limits.start:,} to {limits.stop - 1:,} {unit}, not {value:,}.", path=(field,))
+
+
+def check_disk_size(disk_size_mb: int | None) -> None:
+    """Returns if a disk of this size is offered. Raises: Invalid."""
+    check_size(disk_size_mb, DISK_SIZE_MB_RANGE, "MiB of disk", "diskSizeMb")
+
+
+def check_shape(creation: Creation, template: Template) -> None:
+    """Returns if sandboxes of this shape can start from a template. `api/db/commands.py` says the same in SQL.
+
+    Raises:
+        Invalid: `UNSUPPORTED_SHAPE`, with the values that the template allows.
+    """
+    if template.type is TemplateType.SNAPSHOT:
+        for value, fixed, unit, field in (
+            (creation.vcpus, template.vcpus, "vCPUs", "vcpus"),
+            (creation.memory_mb, template.memory_mb, "MiB of memory", "memoryMb"),
+        ):
+            if value is not None and value != fixed:
+                raise Invalid(
+                    f"The template {template.name} holds memory, so its shape is fixed: {template.vcpus} vCPUs and "
+                    f"{template.memory_mb} MiB of memory. {value:,} {unit} cannot be had of it; leave the shape out.",
+                    code="UNSUPPORTED_SHAPE",
+                    path=(field,),
+                )
+    if creation.disk_size_mb is not None:
+        check_disk_holds(creation.disk_size_mb, template.disk_size_mb, f"The template {template.name}")
+
+
+def check_disk_holds(disk_size_mb: int, needed_mb: int, what: str) -> None:
+    """Returns if a disk is no smaller than that of `what` it begins as. Raises: Invalid `UNSUPPORTED_SHAPE`."""
+    if disk_size_mb < needed_mb:
         raise Invalid(
-            f"For now every sandbox has {DEFAULT_VCPUS} vCPU, {DEFAULT_MEMORY_MB} MiB of memory and "
-            f"{DEFAULT_DISK_SIZE_MB} MiB of disk; other shapes are not offered yet.",
+            f"{what} has a disk of {needed_mb:,} MiB, which {disk_size_mb:,} MiB cannot hold: ask for at least as "
+            "much, or for none.",
             code="UNSUPPORTED_SHAPE",
-            path=("memoryMb",),
+            path=("diskSizeMb",),
         )
 
 

@@ -26,7 +26,7 @@ class State(StrEnum):
     RESUMING = "resuming"
     """A machine is being started from what was saved."""
     SNAPSHOTTING = "snapshotting"
-    """A template is being made of it; it returns to the state that it was in."""
+    """Memory and disk are being kept, for a template or for children; it returns to the state that it was in."""
     STOPPING = "stopping"
     """Its machine is being ended."""
     STOPPED = "stopped"

@@ -22,7 +22,8 @@ class Sandbox:
     `version` is 1 when it is made and grows by one with every change that a user can see; of two records of one
     sandbox the one with the higher version is the newer. `detail` is a sentence for people about how it got into
     its state. `auto_pause_at` is when its host pauses it if it is not used until then: None if it never does, or does
-    not run, or is in use now. MB means MiB.
+    not run, or is in use now. `parent_id` is the sandbox that it was forked from, `fork_id` the operation that did it;
+    `stored_bytes` are the blocks that it takes on its host's disk, some seconds old. MB means MiB.
     """
 
     id: UUID
@@ -50,6 +51,9 @@ class Sandbox:
     reachable: bool
     auto_resume: bool = False
     auto_pause_at: datetime | None = None
+    parent_id: UUID | None = None
+    fork_id: UUID | None = None
+    stored_bytes: int = 0
     last_operation: Operation | None = None
 
 

@@ -14,8 +14,13 @@ def test_what_runs_can_be_used_and_paused() -> None:
     assert _allowed() == set(Action) - {Action.RESUME, Action.START}
 
 
-def test_what_is_paused_can_be_resumed_and_deleted() -> None:
-    assert _allowed(state=State.PAUSED) == {Action.RESUME, Action.SET_TIMEOUT, Action.DELETE}
+def test_what_is_paused_can_be_resumed_and_deleted_and_made_a_template_of() -> None:
+    wanted = {Action.RESUME, Action.SET_TIMEOUT, Action.DELETE, Action.CREATE_TEMPLATE}
+    assert _allowed(state=State.PAUSED) == wanted
+
+
+def test_what_is_being_kept_can_be_deleted_only() -> None:
+    assert _allowed(state=State.SNAPSHOTTING) == {Action.SET_TIMEOUT, Action.DELETE}
 
 
 def test_what_is_paused_can_be_used_where_that_resumes_it() -> None:
