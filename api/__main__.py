@@ -2,11 +2,8 @@
 
 import argparse
 import asyncio
-import json
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import structlog
 import uvicorn
@@ -16,11 +13,9 @@ from starlette.applications import Starlette
 from api.app import build_app
 from api.db.migrate import migrate
 from api.errors import Internal, NestboxError
-from api.ids import DEFAULT_TEAM_ID, Kind, wire_id
 from api.logs import configure_logs
+from api.owner import create_key, create_user, list_keys, list_users, reset_password, revoke_key
 from api.schema.schema import build_schema, print_sdl
-from api.services.auth import Auth
-from api.services.services import Services
 from api.settings import Settings
 
 MESSAGE_BYTES_MAX = 1024 * 1024
@@ -95,44 +90,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-@asynccontextmanager
-async def _auth(settings: Settings) -> AsyncIterator[Auth]:
-    async with Services(settings.database_url.get_secret_value(), host_addresses=(), agent_token="") as services:
-        yield services.auth
-
-
-async def create_key(settings: Settings, name: str, *, admin: bool) -> str:
-    """A new API key of the default team."""
-    async with _auth(settings) as auth:
-        return await auth.create_key(name, team_id=DEFAULT_TEAM_ID, is_platform_admin=admin)
-
-
-async def list_keys(settings: Settings) -> str:
-    """Every API key as a JSON array of objects: ids, names and times, no secrets."""
-    async with _auth(settings) as auth:
-        found = await auth.list_keys()
-    times = ("created_at", "last_used_at", "expires_at", "revoked_at")
-    shown = [
-        {
-            "id": wire_id(Kind.API_KEY, key.id),
-            "name": key.name,
-            "team": key.team_name,
-            "is_platform_admin": key.is_platform_admin,
-            **{name: at.isoformat() if (at := getattr(key, name)) else None for name in times},
-        }
-        for key in found
-    ]
-    return json.dumps(shown, ensure_ascii=False, indent=1)
-
-
-async def revoke_key(settings: Settings, key: str) -> str:
-    """Ends an API key, as `Auth.revoke_key` takes it; the id of the key."""
-    async with _auth(settings) as auth:
-        return wire_id(Kind.API_KEY, await auth.revoke_key(key))
-
-
-def main() -> None:
-    """Runs the command that is asked for."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m api", description="The control plane of Nestbox.")
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("serve", help="serve the API and the dashboard (the default)")
@@ -140,12 +98,44 @@ def main() -> None:
     key = commands.add_parser("create-key", help="make an API key and print it; it cannot be seen again")
     key.add_argument("--name", required=True, help="what the key is called")
     key.add_argument("--admin", action="store_true", help="make it the key of a platform admin")
+    key.add_argument("--scopes", default="", help="what it may do: read, write, team_admin, separated by commas")
     commands.add_parser("list-keys", help="print all API keys as JSON: what they are called and when they were used")
     ended = commands.add_parser("revoke-key", help="end an API key, within seconds, and print its id")
     ended.add_argument("key", help="its id (key-…), or the key itself")
+    user = commands.add_parser("create-user", help="make an account and print its password; it cannot be seen again")
+    user.add_argument("email")
+    user.add_argument("--name", default="", help="the name of the person")
+    user.add_argument("--admin", action="store_true", help="make them a platform admin and an owner of the first team")
+    commands.add_parser("list-users", help="print all accounts as JSON")
+    reset = commands.add_parser("reset-password", help="give somebody a new password and print it")
+    reset.add_argument("email")
     commands.add_parser("export-schema", help="print the GraphQL schema")
-    arguments = parser.parse_args()
+    return parser
 
+
+def _printed(settings: Settings, arguments: argparse.Namespace) -> str | None:
+    """What a command prints; None for `serve`."""
+    match arguments.command:
+        case "create-key":
+            work = create_key(settings, arguments.name, admin=arguments.admin, scopes=arguments.scopes)
+        case "list-keys":
+            work = list_keys(settings)
+        case "revoke-key":
+            work = revoke_key(settings, arguments.key)
+        case "create-user":
+            work = create_user(settings, arguments.email, arguments.name, admin=arguments.admin)
+        case "list-users":
+            work = list_users(settings)
+        case "reset-password":
+            work = reset_password(settings, arguments.email)
+        case _:
+            return None
+    return asyncio.run(work)
+
+
+def main() -> None:
+    """Runs the command that is asked for."""
+    arguments = _parser().parse_args()
     if arguments.command == "export-schema":
         sys.stdout.write(print_sdl(build_schema()))
         return
@@ -154,12 +144,8 @@ def main() -> None:
         configure_logs(settings.log_level)
         if arguments.command == "migrate":
             asyncio.run(migrate(settings.database_url.get_secret_value()))
-        elif arguments.command == "create-key":
-            sys.stdout.write(asyncio.run(create_key(settings, arguments.name, admin=arguments.admin)) + "\n")
-        elif arguments.command == "list-keys":
-            sys.stdout.write(asyncio.run(list_keys(settings)) + "\n")
-        elif arguments.command == "revoke-key":
-            sys.stdout.write(asyncio.run(revoke_key(settings, arguments.key)) + "\n")
+        elif (printed := _printed(settings, arguments)) is not None:
+            sys.stdout.write(printed + "\n")
         else:
             serve(settings)
     except ValidationError as error:

@@ -15,6 +15,8 @@ IDEMPOTENCY_KEY_CONSTRAINT = "operations_idempotency_key"
 _CONSTRAINTS: dict[str, NestboxError] = {
     IDEMPOTENCY_KEY_CONSTRAINT: Conflict("This idempotency key was used already.", code="IDEMPOTENCY_CONFLICT"),
     "templates_team_name": Conflict("A template of this name exists already.", code="NAME_TAKEN", path=("name",)),
+    "users_email": Conflict("This email address has an account already.", code="EMAIL_TAKEN", path=("email",)),
+    "memberships_team_user": Conflict("This person is in the team already.", code="ALREADY_MEMBER"),
     "api_keys_team_id_fkey": NotFound("There is no such team.", path=("teamId",)),
 }
 """Named constraints whose violation is an answer; that of any other is a bug."""

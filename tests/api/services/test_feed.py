@@ -192,7 +192,7 @@ async def test_a_revoked_key_ends_its_streams(running: Running) -> None:
     async with listening(sandboxes(running)) as told:
         await told.hears(Reset)
         await running.database.execute(
-            "UPDATE api_keys SET revoked_at = now() WHERE id = $1", running.principal.api_key_id
+            "UPDATE api_keys SET revoked_at = now() WHERE id = $1", running.principal.id
         )
         await eventually(lambda: told.error is not None, seconds=6)
 
