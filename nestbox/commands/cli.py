@@ -6,6 +6,7 @@ import click
 
 from nestbox.commands.key import key
 from nestbox.commands.up import up
+from nestbox.commands.user import user
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,3 +28,4 @@ def doctor() -> None:
 
 cli.add_command(up)
 cli.add_command(key)
+cli.add_command(user)

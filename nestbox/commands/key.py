@@ -1,19 +1,15 @@
 """`nestbox key`: API keys, also when the platform does not run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import click
 
-from nestbox.data_dir import prepare_data_dir
-from nestbox.database import NAME, check_own, postgres_folder, start_embedded
-from nestbox.errors import Problem
-from nestbox.platform.keys import Key, create_key, list_keys, migrate, revoke_key
+from nestbox.commands.columns import columns, minute
+from nestbox.commands.open_database import open_database
+from nestbox.platform.keys import Key, create_key, list_keys, revoke_key
 from nestbox.platform.layout import Layout
-from nestbox.platform.lock import hold_lock
-from nestbox.postgres import Postgres
 from nestbox.settings import Settings
 
 
@@ -24,17 +20,22 @@ def key() -> None:
 
 @key.command()
 @click.option("--name", default="cli", show_default=True, help="What the key is for.")
-@click.option("--admin", is_flag=True, help="The key may also see and steer the hosts of the platform.")
+@click.option("--admin", is_flag=True, help="The key may also see and steer everything that crosses teams.")
+@click.option(
+    "--scopes",
+    default="",
+    help="What it may do in its team: read, write or team_admin, each with those before it. Default: everything.",
+)
 @click.pass_obj
-def create(context: tuple[Settings, Mapping[str, str]], name: str, *, admin: bool) -> None:
+def create(context: tuple[Settings, Mapping[str, str]], name: str, scopes: str, *, admin: bool) -> None:
     """Make an API key and print it. It is not stored: this is the only time that it can be seen."""
     layout = Layout(*context)
-    click.echo(asyncio.run(_create(layout, name, admin=admin)))
+    click.echo(asyncio.run(_create(layout, name, scopes, admin=admin)))
 
 
-async def _create(layout: Layout, name: str, *, admin: bool) -> str:
-    async with _database(layout) as url:
-        return await create_key(layout, url, name, admin=admin)
+async def _create(layout: Layout, name: str, scopes: str, *, admin: bool) -> str:
+    async with open_database(layout) as url:
+        return await create_key(layout, url, name, admin=admin, scopes=scopes)
 
 
 @key.command("list")
@@ -46,7 +47,7 @@ def list_(context: tuple[Settings, Mapping[str, str]]) -> None:
 
 
 async def _list(layout: Layout) -> list[Key]:
-    async with _database(layout) as url:
+    async with open_database(layout) as url:
         return await list_keys(layout, url)
 
 
@@ -55,15 +56,9 @@ def table(keys: list[Key], now: datetime) -> list[str]:
     if not keys:
         return ["There are no API keys; `nestbox key create` makes one."]
     heading = ("ID", "MAY", "CREATED", "LAST USED", "NAME")
-    rows = [heading, *((k.id, k.state(now), _minute(k.created_at), _minute(k.last_used_at), k.name) for k in keys)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heading) - 1)]
-    return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
-    ]
-
-
-def _minute(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M}" if at else "never"
+    return columns(
+        [heading, *((k.id, k.state(now), minute(k.created_at), minute(k.last_used_at), k.name) for k in keys)]
+    )
 
 
 @key.command()
@@ -78,32 +73,5 @@ def revoke(context: tuple[Settings, Mapping[str, str]], key: str) -> None:
 
 
 async def _revoke(layout: Layout, key: str) -> str:
-    async with _database(layout) as url:
+    async with open_database(layout) as url:
         return await revoke_key(layout, url, key)
-
-
-@asynccontextmanager
-async def _database(layout: Layout) -> AsyncIterator[str]:
-    """The URL of the platform's database, migrated; the embedded server is started for a moment unless it runs.
-
-    Raises: Problem
-    """
-    settings = layout.settings
-    if settings.database_url:
-        await check_own(settings.database_url)
-        await migrate(layout, settings.database_url)
-        yield settings.database_url
-        return
-    prepare_data_dir(settings.data_dir)
-    running = Postgres.attach(postgres_folder(settings.data_dir))
-    if running is not None:
-        yield running.url(NAME)
-        return
-    try:
-        with hold_lock(settings.data_dir), start_embedded(settings.data_dir) as server:
-            await migrate(layout, server.url(NAME))
-            yield server.url(NAME)
-    except Problem as problem:
-        if "runs on" in problem.message:
-            raise Problem("Nestbox is just starting or stopping.", "Try again in a few seconds.") from problem
-        raise
