@@ -105,7 +105,7 @@ class Feed:
         """The sandbox as it is (`Changed`), then every change; ends after it is deleted (`Removed`).
 
         Raises:
-            NotFound: no such sandbox. Unauthenticated: the key was revoked meanwhile, within 5 seconds.
+            NotFound: no such sandbox. Unauthenticated: the caller was shut out, within 5 seconds.
         """
         require(principal, Scope.READ)
         subscriber = await self._subscribe(sandbox_id)
@@ -133,7 +133,7 @@ class Feed:
         once and then only what changed since; a `Reset` all the same if the log does not reach back so far.
 
         Raises:
-            Invalid: `after` is no cursor. Unauthenticated: the key was revoked meanwhile, within 5 seconds.
+            Invalid: `after` is no cursor. Unauthenticated: the caller was shut out, within 5 seconds.
         """
         require(principal, Scope.READ)
         since = None if after is None else Cursor.parse(after)

@@ -49,15 +49,15 @@ async def _invite(page: Page, email: str, role: str) -> str:
 async def test_people_join_a_team_act_in_it_and_are_removed(
     page: Page, other_page: Page, context: BrowserContext, platform: Platform, api: Api, complaints: Complaints
 ) -> None:
-    owner_email = "owner@example.org"
-    first = await api.invite(owner_email, "OWNER")
-    await _join(page, platform.url + first, "Olga Owner")
+    admin_email = "admin@example.org"
+    first = await api.invite(admin_email, "ADMIN")
+    await _join(page, platform.url + first, "Ada Admin")
     assert PASSWORD not in await page.evaluate(STORED)
     assert await page.evaluate("document.cookie") == ""
     await Dashboard(page).is_live()
 
-    await page.get_by_role("link", name="Team").click()
-    await expect(page.get_by_role("region", name="Members")).to_contain_text("Olga Owner")
+    await page.get_by_role("link", name="Team", exact=True).click()
+    await expect(page.get_by_role("region", name="Members")).to_contain_text("Ada Admin")
     link = await _invite(page, "member@example.org", "MEMBER")
     await expect(page.get_by_role("region", name="Invitations")).to_contain_text("member@example.org")
     await _join(other_page, link, "<b>Max</b>")
@@ -66,10 +66,10 @@ async def test_people_join_a_team_act_in_it_and_are_removed(
     await api.create("seen by both")
     await other.has_state("seen by both", "Running")
 
-    await other_page.get_by_role("link", name="Team").click()
+    await other_page.get_by_role("link", name="Team", exact=True).click()
     await expect(other_page.get_by_role("region", name="Members")).to_contain_text("<b>Max</b>")
     await expect(other_page.get_by_role("region", name="API keys")).to_have_count(0)
-    await other_page.get_by_role("link", name="Sandboxes").click()
+    await other_page.get_by_role("link", name="Sandboxes", exact=True).click()
     await other.is_live()
 
     await _make_and_revoke_a_key(page)
@@ -134,11 +134,11 @@ async def test_a_person_signs_in_switches_teams_and_out(
     await api.create("of the first team")
     await expect(dashboard.row("of the first team")).to_be_visible()
 
-    await page.get_by_role("link", name="Team").click()
+    await page.get_by_role("link", name="Team", exact=True).click()
     await page.get_by_label("A new team").fill("Second team")
     await page.get_by_role("button", name="Make the team").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Second team")
-    await page.get_by_role("link", name="Sandboxes").click()
+    await page.get_by_role("link", name="Sandboxes", exact=True).click()
     await expect(page.get_by_text("No sandboxes yet")).to_be_visible()
     tab = await page.context.new_page()
     await tab.goto("/")
@@ -150,8 +150,12 @@ async def test_a_person_signs_in_switches_teams_and_out(
     await page.reload()
     await dashboard.is_live()
     await dashboard.screenshot("two-teams")
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await dashboard.screenshot("two-teams-390")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+    await page.set_viewport_size({"width": 1360, "height": 860})
 
-    await page.get_by_role("link", name="Explorer").click()
+    await page.get_by_role("link", name="Explorer", exact=True).click()
     await expect(page.get_by_role("button", name="Execute")).to_have_attribute("aria-haspopup", "menu")
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_label("Password")).to_be_visible()
