@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -61,6 +62,13 @@ class Settings(BaseSettings):
         if value and not value.startswith(("https://", "http://")):
             raise ValueError("must begin with https:// or http://")
         return value.rstrip("/")
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _secure(cls, value: str) -> str:
+        if value.startswith("http://") and urlsplit(value).hostname not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError("must begin with https://, but for one on this computer")
+        return value
 
     @model_validator(mode="after")
     def _oidc_is_whole(self) -> Self:

@@ -86,9 +86,9 @@ async def set_password(database: Statements, user_id: UUID, password_hash: str) 
 
 
 async def bind_subject(database: Statements, user_id: UUID, subject: str) -> bool:
-    """Notes who a person is to the OIDC provider; False if they are somebody else there."""
+    """Notes who a person is to the OIDC provider, and drops their password; False if they are somebody already."""
     changed = await database.execute(
-        "UPDATE users SET oidc_subject = $2 WHERE id = $1 AND (oidc_subject IS NULL OR oidc_subject = $2)",
+        "UPDATE users SET oidc_subject = $2, password_hash = NULL WHERE id = $1 AND oidc_subject IS NULL",
         user_id,
         subject,
     )

@@ -23,4 +23,5 @@ class Invitation:
     created_at: datetime
     expires_at: datetime
     invited_by: str
-    """The name or the address of the person who invites; empty when a key did."""
+    """The name or the address of the person who invites, or who made the key that does; empty for a key of the command
+    line."""

@@ -18,7 +18,7 @@ class Invitation:
     id: strawberry.ID = strawberry.field(description="Its id: `inv-…`; not what is in its link.")
     email: str = strawberry.field(description="Whom it is for.")
     role: Role = strawberry.field(description="What they will be.")
-    invited_by: str = strawberry.field(description="Who invites them; empty when an API key did.")
+    invited_by: str = strawberry.field(description="Who invites them; empty when a key of the command line did.")
     created_at: datetime = strawberry.field(description="When it was made.")
     expires_at: datetime = strawberry.field(description="When it ends by itself.")
 

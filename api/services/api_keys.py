@@ -9,7 +9,7 @@ from uuid import UUID
 from api.clock import Clock
 from api.db import api_keys, teams
 from api.db.api_keys import StoredKey
-from api.db.database import Database
+from api.db.database import Database, Statements
 from api.domain.api_key import KEYS_PER_TEAM_MAX, ApiKey, check_expiry, check_key_name
 from api.domain.page import Page, PageRequest
 from api.domain.principal import ALL_SCOPES, Principal, PrincipalKind, Scope, require, with_included
@@ -103,11 +103,7 @@ class ApiKeys:
             await teams.lock(transaction, principal.team_id)
             if await api_keys.count_live(transaction, principal.team_id, now) >= KEYS_PER_TEAM_MAX:
                 raise Conflict(f"A team has at most {KEYS_PER_TEAM_MAX} keys. Revoke one first.", code="LIMIT_REACHED")
-            creator = (
-                principal.id
-                if principal.kind is PrincipalKind.USER
-                else await api_keys.creator(transaction, principal.id)
-            )
+            creator = await person_behind(transaction, principal)
             await api_keys.insert(transaction, made, token.sha256, now, expires_at=expires_at, created_by=creator)
             shown = await api_keys.get(transaction, principal.team_id, token.id)
         if shown is None:
@@ -164,6 +160,14 @@ class ApiKeys:
 
     async def _look_up(self, key_id: UUID) -> StoredKey | None:
         return await api_keys.find(self._database, key_id, self._clock.now())
+
+
+async def person_behind(statements: Statements, principal: Principal) -> UUID | None:
+    """The person of a session, or whoever made the key; None for a key of the command line. What a caller makes is this
+    person's, and ends with their place in the team."""
+    if principal.kind is PrincipalKind.USER:
+        return principal.id
+    return await api_keys.creator(statements, principal.id)
 
 
 def no_such_key() -> NotFound:

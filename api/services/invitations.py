@@ -9,12 +9,13 @@ from api.db.database import Database, Statements
 from api.db.invitations import StoredInvitation
 from api.domain.invitation import INVITATION_LIFE, INVITATIONS_PER_TEAM_MAX, Invitation
 from api.domain.page import Page, PageRequest
-from api.domain.principal import Principal, PrincipalKind, Role, Scope, require
+from api.domain.principal import Principal, Role, Scope, require
 from api.domain.session import Session
 from api.domain.team import MEMBERS_PER_TEAM_MAX, TEAMS_PER_USER_MAX, check_may_give
 from api.domain.user import User, check_email, check_new_password, check_user_name
 from api.errors import Conflict, Forbidden, Invalid, NotFound
 from api.ids import new_id
+from api.services.api_keys import person_behind
 from api.services.memberships import acting_role
 from api.services.passwords import Passwords
 from api.services.sessions import Sessions
@@ -72,11 +73,12 @@ class Invitations:
             if await invitations.count(transaction, team.id, now) >= INVITATIONS_PER_TEAM_MAX:
                 message = f"A team has at most {INVITATIONS_PER_TEAM_MAX} open invitations. Take one back first."
                 raise Conflict(message, code="LIMIT_REACHED")
-            invited_by = principal.id if principal.kind is PrincipalKind.USER else None
-            by_name = principal.name if invited_by else ""
-            invitation = Invitation(token.id, team.id, team.name, email, role, now, now + INVITATION_LIFE, by_name)
-            await invitations.insert(transaction, invitation, token.sha256, invited_by)
-        return NewInvitation(invitation, str(token))
+            expires_at = now + INVITATION_LIFE
+            wanted = Invitation(token.id, team.id, team.name, email, role, now, expires_at, invited_by="")
+            inviting = await person_behind(transaction, principal)
+            await invitations.insert(transaction, wanted, token.sha256, inviting)
+            stored = await invitations.find(transaction, token.id, now)
+        return NewInvitation(stored.invitation if stored else wanted, str(token))
 
     async def revoke(self, principal: Principal, invitation_id: UUID) -> None:
         """Takes an open invitation back. Raises: MissingScope for all but admins of the team. NotFound."""

@@ -57,7 +57,7 @@ class Memberships:
             check_may_give(acting, role)
             if member.role is Role.OWNER and role is not Role.OWNER:
                 await self._refuse_last_owner(transaction, principal, user_id)
-            await self._set_role(transaction, principal, user_id, role)
+            await self._set_role(transaction, principal, member, role)
             return await self._member(transaction, principal, user_id)
 
     async def remove(self, principal: Principal, user_id: UUID) -> Member:
@@ -103,14 +103,17 @@ class Memberships:
             if member.deactivated_at is not None:
                 raise Conflict("This person is deactivated.", path=("userId",))
             if user_id != principal.id:
-                await memberships.set_role(transaction, principal.team_id, user_id, Role.OWNER)
-                await memberships.set_role(transaction, principal.team_id, principal.id, Role.ADMIN)
+                await self._set_role(transaction, principal, member, Role.OWNER)
+                former = await self._member(transaction, principal, principal.id)
+                await self._set_role(transaction, principal, former, Role.ADMIN)
             return await self._member(transaction, principal, user_id)
 
-    async def _set_role(self, transaction: Statements, principal: Principal, user_id: UUID, role: Role) -> None:
-        await memberships.set_role(transaction, principal.team_id, user_id, role)
-        if Scope.TEAM_ADMIN not in scopes_of(role):
-            await invitations.revoke_of(transaction, user_id, self._clock.now(), team_id=principal.team_id)
+    async def _set_role(self, transaction: Statements, principal: Principal, member: Member, role: Role) -> None:
+        await memberships.set_role(transaction, principal.team_id, member.user_id, role)
+        # what somebody may no longer give must not be lying ready
+        no_owner = member.role is Role.OWNER and role is not Role.OWNER
+        if no_owner or Scope.TEAM_ADMIN not in scopes_of(role):
+            await invitations.revoke_of(transaction, member.user_id, self._clock.now(), team_id=principal.team_id)
 
     async def _take_out(self, transaction: Statements, principal: Principal, member: Member) -> None:
         if member.role is Role.OWNER:

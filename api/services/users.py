@@ -75,6 +75,9 @@ class Users:
         """The person whom the OIDC provider has proved: known by their subject there, or, the first time, by the
         address that it has verified. With `new_users`, somebody without an account gets one, in no team.
 
+        The first time, the account's password and sessions end: nobody here had verified the address, so whoever made
+        the account may have been somebody else who waited for this (OWASP calls it pre-hijacking).
+
         Raises:
             Unauthenticated: there is no such account, or it is deactivated. Unavailable.
         """
@@ -82,7 +85,7 @@ class Users:
         if account is None and verified_email:
             account = await users.find(self._database, check_email(verified_email))
             # an account that is somebody else at the provider is not theirs, whatever the address says
-            if account is not None and not await users.bind_subject(self._database, account.user.id, subject):
+            if account is not None and not await self._bind(account.user.id, subject):
                 account = None
             elif account is None and new_users:
                 email, shown = check_email(verified_email), name.replace("\n", " ")[:USER_NAME_CHARACTERS_KEPT]
@@ -92,6 +95,14 @@ class Users:
         if account is None or account.user.deactivated_at is not None:
             raise Unauthenticated("There is no account for you here. Ask for an invitation.", code="WRONG_CREDENTIALS")
         return account.user
+
+    async def _bind(self, user_id: UUID, subject: str) -> bool:
+        async with self._database.transaction() as transaction:
+            bound = await users.bind_subject(transaction, user_id, subject)
+            if bound:
+                await self._sessions.end_all(transaction, user_id)
+        self._sessions.forget()
+        return bound
 
     async def change_password(self, principal: Principal, current: str, new: str, address: str) -> None:
         """Replaces the caller's password and ends their other sessions.

@@ -237,6 +237,10 @@ async def test_new_people_are_let_in_only_where_that_is_wanted(
 
 
 def test_half_of_the_settings_is_refused() -> None:
-    for given in ({"oidc_issuer": "https://x.example"}, {"public_url": "x.example"}):
+    for given in (
+        {"oidc_issuer": "https://x.example"},
+        {"public_url": "x.example"},
+        {"oidc_issuer": "http://x.example", "oidc_client_id": "x", "public_url": "https://y"},
+    ):
         with pytest.raises(ValidationError):
             Settings(DATABASE_URL=SecretStr("postgresql://x"), **given)  # type: ignore[arg-type]

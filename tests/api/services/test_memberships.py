@@ -146,6 +146,35 @@ async def test_who_is_demoted_loses_what_they_gave_to_keys(lonely: Running) -> N
         await services.memberships.change_role(admin.principal, admin.id, Role.ADMIN)
 
 
+async def test_who_is_no_owner_any_more_has_no_invitation_of_an_owner_left(lonely: Running) -> None:
+    services = lonely.services
+    for hand_over in (True, False):
+        team_id = await other_team(lonely.database)
+        one, two = [await a_person(services, Role.OWNER, team_id=team_id) for _ in range(2)]
+        invited = await services.invitations.create(one.principal, "own@example.org", Role.OWNER)
+        if hand_over:
+            await services.memberships.transfer_ownership(one.principal, two.id)
+        else:
+            await services.memberships.change_role(two.principal, one.id, Role.ADMIN)
+        with pytest.raises(NotFound):
+            await services.invitations.look(invited.token)
+
+
+async def test_an_invitation_by_a_key_ends_with_whoever_made_the_key(lonely: Running) -> None:
+    services = lonely.services
+    owner, admin = await a_person(services, Role.OWNER), await a_person(services, Role.ADMIN)
+    made = await services.api_keys.create(admin.principal, "key", ALL_SCOPES, None)
+    key = await services.auth.authenticate(made.text)
+    second = await services.api_keys.create(key, "key of the key", ALL_SCOPES, None)
+    invited = await services.invitations.create(key, "friend@example.org", Role.ADMIN)
+    assert invited.invitation.invited_by == admin.email
+    await services.memberships.remove(owner.principal, admin.id)
+    with pytest.raises(NotFound):
+        await services.invitations.look(invited.token)
+    with pytest.raises(Unauthenticated):
+        await services.auth.authenticate(second.text)
+
+
 async def test_removing_and_promoting_at_once_ends_in_one_of_the_two(lonely: Running) -> None:
     services = lonely.services
     owner = await a_person(services, Role.OWNER)

@@ -137,6 +137,11 @@ async def test_the_other_service_knows_people_by_their_subject_then(lonely: Runn
         with pytest.raises(Unauthenticated):
             await recognise(subject, email, "", new_users=False)
     assert (await recognise("s1", person.email, "", new_users=False)).id == person.id
+    # whoever made the account before may have been somebody else
+    with pytest.raises(Unauthenticated):
+        await now(lonely.services, person)
+    with pytest.raises(Unauthenticated):
+        await lonely.services.users.prove(person.email, person.password, ADDRESS)
     assert (await recognise("s1", "", "", new_users=False)).id == person.id
     with pytest.raises(Unauthenticated):
         # somebody else there who has got the same address
