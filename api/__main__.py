@@ -2,12 +2,8 @@
 
 import argparse
 import asyncio
-import json
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any
 
 import structlog
 import uvicorn
@@ -17,10 +13,19 @@ from starlette.applications import Starlette
 from api.app import build_app
 from api.db.migrate import migrate
 from api.errors import Internal, NestboxError
-from api.ids import DEFAULT_TEAM_ID, Kind, wire_id
 from api.logs import configure_logs
+from api.owner import (
+    add_base_template,
+    create_key,
+    create_user,
+    list_base_templates,
+    list_keys,
+    list_users,
+    remove_base_template,
+    reset_password,
+    revoke_key,
+)
 from api.schema.schema import build_schema, print_sdl
-from api.services.services import Services
 from api.settings import Settings
 
 MESSAGE_BYTES_MAX = 1024 * 1024
@@ -95,72 +100,60 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-@asynccontextmanager
-async def _services(settings: Settings) -> AsyncIterator[Services]:
-    """Without hosts: for commands that only look at the database or change it."""
-    async with Services(settings.database_url.get_secret_value(), host_addresses=(), agent_token="") as services:
-        yield services
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m api", description="The control plane of Nestbox.")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("serve", help="serve the API and the dashboard (the default)")
+    commands.add_parser("migrate", help="bring the database to the newest schema")
+    key = commands.add_parser("create-key", help="make an API key and print it; it cannot be seen again")
+    key.add_argument("--name", required=True, help="what the key is called")
+    key.add_argument("--admin", action="store_true", help="make it the key of a platform admin")
+    key.add_argument("--scopes", default="", help="what it may do: read, write, team_admin, separated by commas")
+    commands.add_parser("list-keys", help="print all API keys as JSON: what they are called and when they were used")
+    ended = commands.add_parser("revoke-key", help="end an API key, within seconds, and print its id")
+    ended.add_argument("key", help="its id (key-…), or the key itself")
+    user = commands.add_parser("create-user", help="make an account and print its password; it cannot be seen again")
+    user.add_argument("email")
+    user.add_argument("--name", default="", help="the name of the person")
+    user.add_argument("--admin", action="store_true", help="make them a platform admin and an owner of the first team")
+    commands.add_parser("list-users", help="print all accounts as JSON")
+    reset = commands.add_parser("reset-password", help="give somebody a new password and print it")
+    reset.add_argument("email")
+    commands.add_parser("list-base-templates", help="print the platform's base templates as JSON")
+    added = commands.add_parser("add-base-template", help="let every team use a base template that the hosts have")
+    added.add_argument("name", help="what the hosts call it")
+    added.add_argument("--description", default="", help="what is in it")
+    added.add_argument("--disk-size-mb", type=int, required=True, help="the size of its disk in MiB")
+    removed = commands.add_parser("remove-base-template", help="let no new sandbox be made of a base template")
+    removed.add_argument("name", help="what it is called")
+    commands.add_parser("export-schema", help="print the GraphQL schema")
+    return parser
 
 
-async def create_key(settings: Settings, name: str, *, admin: bool) -> str:
-    """A new API key of the default team."""
-    async with _services(settings) as services:
-        return await services.auth.create_key(name, team_id=DEFAULT_TEAM_ID, is_platform_admin=admin)
-
-
-async def list_keys(settings: Settings) -> str:
-    """Every API key as a JSON array of objects: ids, names and times, no secrets."""
-    async with _services(settings) as services:
-        found = await services.auth.list_keys()
-    times = ("created_at", "last_used_at", "expires_at", "revoked_at")
-    shown = [
-        {
-            "id": wire_id(Kind.API_KEY, key.id),
-            "name": key.name,
-            "team": key.team_name,
-            "is_platform_admin": key.is_platform_admin,
-            **{name: at.isoformat() if (at := getattr(key, name)) else None for name in times},
-        }
-        for key in found
-    ]
-    return json.dumps(shown, ensure_ascii=False, indent=1)
-
-
-async def revoke_key(settings: Settings, key: str) -> str:
-    """Ends an API key, as `Auth.revoke_key` takes it; the id of the key."""
-    async with _services(settings) as services:
-        return wire_id(Kind.API_KEY, await services.auth.revoke_key(key))
-
-
-async def list_base_templates(settings: Settings) -> str:
-    """The platform's base templates as a JSON array of objects, each with how many sandboxes stand on it."""
-    async with _services(settings) as services:
-        found = await services.base_templates.list()
-    shown = [
-        {
-            "id": wire_id(Kind.TEMPLATE, template.id),
-            "name": template.name,
-            "description": template.description,
-            "disk_size_mb": template.disk_size_mb,
-            "created_at": template.created_at.isoformat(),
-            "sandboxes": sandboxes,
-        }
-        for template, sandboxes in found
-    ]
-    return json.dumps(shown, ensure_ascii=False, indent=1)
-
-
-async def add_base_template(settings: Settings, name: str, description: str, disk_size_mb: int) -> str:
-    """Says whether it was `added` or `there` already."""
-    async with _services(settings) as services:
-        return "added" if await services.base_templates.add(name, description, disk_size_mb) else "there"
-
-
-async def remove_base_template(settings: Settings, name: str) -> str:
-    """Refused while a sandbox stands on it; its name otherwise."""
-    async with _services(settings) as services:
-        await services.base_templates.remove(name)
-    return name
+def _printed(settings: Settings, arguments: argparse.Namespace) -> str | None:
+    """What a command prints; None for `serve`."""
+    match arguments.command:
+        case "create-key":
+            work = create_key(settings, arguments.name, admin=arguments.admin, scopes=arguments.scopes)
+        case "list-keys":
+            work = list_keys(settings)
+        case "revoke-key":
+            work = revoke_key(settings, arguments.key)
+        case "create-user":
+            work = create_user(settings, arguments.email, arguments.name, admin=arguments.admin)
+        case "list-users":
+            work = list_users(settings)
+        case "reset-password":
+            work = reset_password(settings, arguments.email)
+        case "list-base-templates":
+            work = list_base_templates(settings)
+        case "add-base-template":
+            work = add_base_template(settings, arguments.name, arguments.description, arguments.disk_size_mb)
+        case "remove-base-template":
+            work = remove_base_template(settings, arguments.name)
+        case _:
+            return None
+    return asyncio.run(work)
 
 
 def main() -> None:
@@ -174,8 +167,8 @@ def main() -> None:
         configure_logs(settings.log_level)
         if arguments.command == "migrate":
             asyncio.run(migrate(settings.database_url.get_secret_value()))
-        elif work := _asked(settings, arguments):
-            sys.stdout.write(asyncio.run(work) + "\n")
+        elif (printed := _printed(settings, arguments)) is not None:
+            sys.stdout.write(printed + "\n")
         else:
             serve(settings)
     except ValidationError as error:
@@ -186,47 +179,6 @@ def main() -> None:
         sys.exit(f"api: {error.message} {error.detail}".strip())
     except OSError as error:
         sys.exit(f"api: {error}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m api", description="The control plane of Nestbox.")
-    commands = parser.add_subparsers(dest="command", metavar="command")
-    commands.add_parser("serve", help="serve the API and the dashboard (the default)")
-    commands.add_parser("migrate", help="bring the database to the newest schema")
-    key = commands.add_parser("create-key", help="make an API key and print it; it cannot be seen again")
-    key.add_argument("--name", required=True, help="what the key is called")
-    key.add_argument("--admin", action="store_true", help="make it the key of a platform admin")
-    commands.add_parser("list-keys", help="print all API keys as JSON: what they are called and when they were used")
-    ended = commands.add_parser("revoke-key", help="end an API key, within seconds, and print its id")
-    ended.add_argument("key", help="its id (key-…), or the key itself")
-    commands.add_parser("list-base-templates", help="print the platform's base templates as JSON")
-    added = commands.add_parser("add-base-template", help="let every team use a base template that the hosts have")
-    added.add_argument("name", help="what the hosts call it")
-    added.add_argument("--description", default="", help="what is in it")
-    added.add_argument("--disk-size-mb", type=int, required=True, help="the size of its disk in MiB")
-    removed = commands.add_parser("remove-base-template", help="let no new sandbox be made of a base template")
-    removed.add_argument("name", help="what it is called")
-    commands.add_parser("export-schema", help="print the GraphQL schema")
-    return parser
-
-
-def _asked(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, str] | None:
-    """The work of a command that prints a line or more; None for those that do not."""
-    match arguments.command:
-        case "create-key":
-            return create_key(settings, arguments.name, admin=arguments.admin)
-        case "list-keys":
-            return list_keys(settings)
-        case "revoke-key":
-            return revoke_key(settings, arguments.key)
-        case "list-base-templates":
-            return list_base_templates(settings)
-        case "add-base-template":
-            return add_base_template(settings, arguments.name, arguments.description, arguments.disk_size_mb)
-        case "remove-base-template":
-            return remove_base_template(settings, arguments.name)
-        case _:
-            return None
 
 
 if __name__ == "__main__":

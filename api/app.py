@@ -12,6 +12,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from api.faults import armed
+from api.http import oidc
+from api.http.caller import Callers, Site
 from api.http.errors import error_response
 from api.http.files import FileEndpoint
 from api.http.gateway import Gateway
@@ -19,7 +21,9 @@ from api.http.graphql import GraphQLOverHTTP
 from api.http.health import Readiness, healthz
 from api.http.middleware import RequestMiddleware
 from api.http.pages import Pages
+from api.http.sessions import SessionEndpoints
 from api.http.websocket import GraphQLOverWebSocket
+from api.oidc import OidcClient, Provider
 from api.reconciler.reconciler import Reconciler
 from api.schema.execution import GraphQL
 from api.schema.schema import build_schema, print_sdl
@@ -33,7 +37,7 @@ def build_app(settings: Settings) -> Starlette:
     `app.state.failed` is an event: once set, a part that everything needs is gone, and the server must be ended.
 
     Raises:
-        OSError: the file with the agents' secret cannot be read.
+        OSError: the file with the agents' secret, or that of the OIDC client, cannot be read.
     """
     services = Services(
         settings.database_url.get_secret_value(),
@@ -44,7 +48,9 @@ def build_app(settings: Settings) -> Starlette:
     reconciler = Reconciler(services, keep_events=timedelta(days=settings.event_retention_days))
     schema = build_schema()
     sdl = print_sdl(schema)
-    gateway = Gateway(GraphQL(schema), services, reconciler.status)
+    site = Site(settings.allowed_origins, frozenset(settings.trusted_proxies), settings.public_url)
+    callers = Callers(services.auth, site)
+    gateway = Gateway(GraphQL(schema), services, reconciler.status, callers)
 
     async def schema_text(request: Request) -> Response:  # noqa: ARG001
         return PlainTextResponse(sdl, headers={"cache-control": "no-cache"})
@@ -59,8 +65,13 @@ def build_app(settings: Settings) -> Starlette:
     app = Starlette(
         routes=[
             Route("/graphql", GraphQLOverHTTP(gateway)),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway, allowed_origins=settings.allowed_origins)),
-            Route("/sandboxes/{id}/files", FileEndpoint(services)),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway)),
+            Route("/sandboxes/{id}/files", FileEndpoint(services, callers)),
+            *_oidc_routes(settings, services, callers),
+            Route(
+                "/auth/{name:path}",
+                SessionEndpoints(services, callers, oidc_name=settings.oidc_name if settings.oidc_issuer else None),
+            ),
             Route("/schema.graphql", schema_text),
             Route("/healthz", healthz),
             Route("/readyz", Readiness(services).readyz),
@@ -72,6 +83,19 @@ def build_app(settings: Settings) -> Starlette:
     )
     app.state.failed = services.resources.tasks.failed
     return app
+
+
+def _oidc_routes(settings: Settings, services: Services, callers: Callers) -> list[Route]:
+    if not settings.oidc_issuer:
+        return []
+    provider = Provider(
+        settings.oidc_issuer,
+        settings.oidc_client_id,
+        settings.oidc_client_secret(),
+        f"{settings.public_url}{oidc.PATH}/callback",
+    )
+    endpoints = oidc.OidcEndpoints(services, callers, OidcClient(provider), new_users=settings.oidc_new_users)
+    return [Route(f"{oidc.PATH}/start", endpoints.start), Route(f"{oidc.PATH}/callback", endpoints.callback)]
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

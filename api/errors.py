@@ -51,6 +51,12 @@ class Forbidden(NestboxError):
     default_code = "FORBIDDEN"
 
 
+class MissingScope(Forbidden):
+    """The caller may not do this kind of thing at all, whatever it is done to."""
+
+    default_code = "MISSING_SCOPE"
+
+
 class NotFound(NestboxError):
     """There is no such thing, or it is another team's: the two look the same."""
 
@@ -67,6 +73,13 @@ class NoCapacity(NestboxError):
     """There is no room now: hosts are full, or a quota is used up."""
 
     default_code = "NO_CAPACITY"
+    retryable = True
+
+
+class TooMany(NestboxError):
+    """Too much was tried in too short a time: the caller has to wait."""
+
+    default_code = "THROTTLED"
     retryable = True
 
 

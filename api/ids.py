@@ -31,6 +31,7 @@ class Kind(StrEnum):
     TEAM = "team"
     USER = "usr"
     API_KEY = "key"
+    INVITATION = "inv"
     HOST = "host"
     OPERATION = "op"
     PROCESS = "proc"

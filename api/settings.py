@@ -1,9 +1,10 @@
 """The settings of the control plane, read once in `api/__main__.py`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -25,18 +26,60 @@ class Settings(BaseSettings):
     """The built dashboard. Where it is missing, a page says how to build it."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins beside our own whose pages may open WebSockets, separated by commas: `https://example.org`."""
+    public_url: str = ""
+    """Where people reach the platform when that is not where it listens: `https://nestbox.example.org`. Its origin is
+    ours, links in invitations begin with it, and when it is https, cookies are only sent by TLS."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses of reverse proxies, separated by commas, whose `x-forwarded-for` says who a caller is. Without them
+    everybody behind a proxy shares its address, and its limit of tries to sign in."""
+    oidc_issuer: str = ""
+    """The issuer of an OpenID Connect provider to sign in with, such as `https://login.example.org`; empty is off.
+    Its redirect URI is `<public_url>/auth/oidc/callback`, so `public_url` is needed too."""
+    oidc_client_id: str = ""
+    oidc_client_secret_file: Path | None = None
+    """Holds the secret of our client at that provider; without it, the client is a public one."""
+    oidc_name: str = "single sign-on"
+    """What the button says: "Continue with …"."""
+    oidc_new_users: bool = False
+    """Whether anybody whom the provider knows gets an account, without a team, when they first sign in. Otherwise only
+    people who have an account with the address that the provider has verified."""
     log_level: str = "info"
     event_retention_days: int = Field(default=30, ge=1, le=3650)
     """How long lines of the event log are kept."""
     api_faults: dict[str, str] = {}
     """For tests only: where this replica is to fail, as JSON (`api/faults.py`)."""
 
-    @field_validator("hosts", "allowed_origins", mode="before")
+    @field_validator("hosts", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("public_url", "oidc_issuer")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if value and not value.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// or http://")
+        return value.rstrip("/")
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _secure(cls, value: str) -> str:
+        if value.startswith("http://") and urlsplit(value).hostname not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError("must begin with https://, but for one on this computer")
+        return value
+
+    @model_validator(mode="after")
+    def _oidc_is_whole(self) -> Self:
+        if self.oidc_issuer and not (self.oidc_client_id and self.public_url):
+            raise ValueError("NESTBOX_OIDC_ISSUER needs NESTBOX_OIDC_CLIENT_ID and NESTBOX_PUBLIC_URL")
+        return self
+
+    def oidc_client_secret(self) -> str:
+        """The secret of our client at the OIDC provider; empty without a file. Raises: OSError."""
+        file = self.oidc_client_secret_file
+        return "" if file is None else file.read_text().strip()
 
     def agent_token(self) -> str:
         """The secret for agents; empty without a file. Raises: OSError when the file cannot be read."""

@@ -7,6 +7,8 @@ import csp from './csp.json' with { type: 'json' };
 /** The API that `npm run dev` talks to. */
 const API = 'http://127.0.0.1:7300';
 
+const PROXY = { '/graphql': { target: API, ws: true }, '/auth': { target: API } };
+
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** GraphiQL's style sheet carries fonts as data: URLs, which `font-src 'self'` refuses; ours are used instead. */
@@ -41,6 +43,6 @@ export default defineConfig({
       },
     },
   },
-  server: { proxy: { '/graphql': { target: API, ws: true } } },
-  preview: { headers: { 'Content-Security-Policy': csp.dashboard }, proxy: { '/graphql': { target: API, ws: true } } },
+  server: { proxy: PROXY },
+  preview: { headers: { 'Content-Security-Policy': csp.dashboard }, proxy: PROXY },
 });

@@ -1,12 +1,14 @@
 """The pool of connections to PostgreSQL.
 
 Every call is one statement, and so one transaction: short ones keep the horizon of the event log close, and one round
-trip is as fast as a command can be. Statements that change several tables are single ones with CTEs.
+trip is as fast as a command can be. Statements that change several tables are single ones with CTEs. Where a decision
+needs a lock first, as with the last owner of a team, there is `transaction`.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, cast
 
 import asyncpg
 
@@ -46,6 +48,44 @@ class _Connection(asyncpg.Connection):
 
     def get_reset_query(self) -> str:
         return ""
+
+
+class Statements(Protocol):
+    """What runs statements: the database, each in a transaction of its own, or one transaction for all of them."""
+
+    async def rows(self, statement: str, *arguments: object) -> Sequence[Row]:
+        """All rows of a statement."""
+        ...
+
+    async def row(self, statement: str, *arguments: object) -> Row | None:
+        """The first row of a statement."""
+        ...
+
+    async def execute(self, statement: str, *arguments: object) -> int:
+        """Runs a statement; how many rows it changed."""
+        ...
+
+
+class Transaction:
+    """One transaction (`Database.transaction`): all of its statements happen, or none."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def rows(self, statement: str, *arguments: object) -> Sequence[Row]:
+        """All rows of a statement."""
+        with translated():
+            return cast(Sequence[Row], await self._connection.fetch(statement, *arguments))
+
+    async def row(self, statement: str, *arguments: object) -> Row | None:
+        """The first row of a statement."""
+        with translated():
+            return cast("Row | None", await self._connection.fetchrow(statement, *arguments))
+
+    async def execute(self, statement: str, *arguments: object) -> int:
+        """Runs a statement; how many rows it changed."""
+        with translated():
+            return _changed(await self._connection.execute(statement, *arguments))
 
 
 class Database:
@@ -112,12 +152,36 @@ class Database:
         """Runs a statement; how many rows it changed."""
         with translated():
             async with self._opened.acquire(timeout=POOL_WAIT_SECONDS) as connection:
-                tag = await connection.execute(statement, *arguments)
-        count = tag.rpartition(" ")[2]
-        return int(count) if count.isdigit() else 0
+                return _changed(await connection.execute(statement, *arguments))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A transaction, committed at the end and undone by whatever is raised. Only short ones, and nothing but
+        statements in them: the event log is read no further than the oldest one that is open."""
+        with translated():
+            connection = await self._opened.acquire(timeout=POOL_WAIT_SECONDS)
+        try:
+            transaction = connection.transaction()
+            with translated():
+                await transaction.start()
+            try:
+                yield Transaction(connection)
+            except BaseException:
+                with translated():
+                    await transaction.rollback()
+                raise
+            with translated():
+                await transaction.commit()
+        finally:
+            await self._opened.release(connection)
 
     @property
     def _opened(self) -> asyncpg.Pool:
         if self._pool is None:
             raise Unavailable("The database is not connected.")
         return self._pool
+
+
+def _changed(tag: str) -> int:
+    count = tag.rpartition(" ")[2]
+    return int(count) if count.isdigit() else 0

@@ -18,6 +18,8 @@ _CONSTRAINTS: dict[str, NestboxError] = {
         "A template of this name exists already, or is just being made.", code="TEMPLATE_NAME_TAKEN", path=("name",)
     ),
     "sandboxes_template_live": Conflict("Sandboxes stand on this template.", code="TEMPLATE_IN_USE", path=("id",)),
+    "users_email": Conflict("This email address has an account already.", code="EMAIL_TAKEN", path=("email",)),
+    "memberships_team_user": Conflict("This person is in the team already.", code="ALREADY_MEMBER"),
     "api_keys_team_id_fkey": NotFound("There is no such team.", path=("teamId",)),
 }
 """Named constraints whose violation is an answer; that of any other is a bug."""

@@ -1,4 +1,5 @@
-"""The whole schema on a page. Alembic's migrations make exactly this, and a test compares the two.
+"""The whole schema on a page, but for people and how they get in, which are in `people_tables.py`. Alembic's
+migrations make exactly this, and a test compares the two.
 
 Ids are UUIDs of version 7, made by the control plane. TEXT ids exist only where a column points at things of
 several kinds (`audit_log.actor`, `audit_log.resource`). Times are `timestamptz`. MB means MiB.
@@ -29,9 +30,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+import api.db.people_tables  # noqa: F401 - the tables that are not on this page
 from api.db.types import Xid8
 from api.domain.operation import OperationKind, OperationState
-from api.domain.principal import Role
 from api.domain.sandbox import Cause, Goal, State
 from api.domain.template import TemplateState, TemplateType
 
@@ -86,52 +87,6 @@ class Team(SQLModel, table=True):
     id: UUID = _id()
     name: str = _text()
     created_at: datetime = _time()
-
-
-class User(SQLModel, table=True):
-    """A person."""
-
-    __tablename__ = "users"
-    __table_args__ = (Index("users_email", text("lower(email)"), unique=True),)
-
-    id: UUID = _id()
-    email: str = _text()
-    name: str = _text(default="")
-    is_platform_admin: bool = _flag(default=False)
-    created_at: datetime = _time()
-    deactivated_at: datetime | None = _time(nullable=True)
-
-
-class Membership(SQLModel, table=True):
-    """A person in a team."""
-
-    __tablename__ = "memberships"
-    __table_args__ = (
-        UniqueConstraint("team_id", "user_id", name="memberships_team_user"),
-        CheckConstraint(_one_of("role", Role), name="memberships_role"),
-    )
-
-    id: UUID = _id()
-    team_id: UUID = _ref("teams.id", ondelete="CASCADE")
-    user_id: UUID = _ref("users.id", index=True, ondelete="CASCADE")
-    role: str = _text()
-    created_at: datetime = _time()
-
-
-class ApiKey(SQLModel, table=True):
-    """A key `nb_<id>_<secret>`; of the secret only the SHA-256 is kept."""
-
-    __tablename__ = "api_keys"
-
-    id: UUID = _id()
-    team_id: UUID = _ref("teams.id", index=True)
-    name: str = _text()
-    secret_sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    is_platform_admin: bool = _flag(default=False)
-    created_at: datetime = _time()
-    last_used_at: datetime | None = _time(nullable=True)
-    expires_at: datetime | None = _time(nullable=True)
-    revoked_at: datetime | None = _time(nullable=True)
 
 
 class Template(SQLModel, table=True):

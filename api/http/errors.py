@@ -11,6 +11,7 @@ from api.errors import (
     NestboxError,
     NoCapacity,
     NotFound,
+    TooMany,
     Unauthenticated,
     Unavailable,
 )
@@ -19,12 +20,15 @@ from api.http.json import JSONResponse
 _log = structlog.get_logger(__name__)
 
 INTERNAL_MESSAGE = "Something went wrong on our side. If it happens again, report it with the request id."
+RETRY_AFTER_SECONDS = 60
+"""What is counted is counted within a minute."""
 _STATUSES: tuple[tuple[type[NestboxError], int], ...] = (
     (Invalid, 400),
     (Unauthenticated, 401),
     (Forbidden, 403),
     (NotFound, 404),
     (Conflict, 409),
+    (TooMany, 429),
     (NoCapacity, 507),
     (Unavailable, 503),
 )
@@ -54,5 +58,9 @@ def error_response_for(error: Exception, request_id: str) -> Response:
         return error_response(500, "INTERNAL", INTERNAL_MESSAGE, request_id)
     if isinstance(error, Unavailable):
         _log.warning("unavailable", code=error.code, detail=error.detail)
-    headers = {"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
+    headers = None
+    if isinstance(error, Unauthenticated):
+        headers = {"www-authenticate": "Bearer"}
+    elif isinstance(error, TooMany):
+        headers = {"retry-after": str(RETRY_AFTER_SECONDS)}
     return error_response(status_of(error), error.code, error.message, request_id, headers=headers)

@@ -15,6 +15,7 @@ from api.domain.file import MODE_DEFAULT
 from api.domain.principal import Principal
 from api.errors import Invalid, Unauthenticated
 from api.http.bodies import lingering, stream_body
+from api.http.caller import Callers
 from api.http.connected import while_connected
 from api.http.errors import error_response, error_response_for
 from api.http.json import JSONResponse
@@ -31,15 +32,16 @@ METHODS = "GET, PUT, POST"
 class FileEndpoint:
     """`/sandboxes/{id}/files?path=…`: GET reads a file, PUT writes one, POST writes the files of a form."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, callers: Callers) -> None:
         self._services = services
+        self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         request_id: str = scope["state"]["request_id"]
         method = scope["method"]
         try:
-            principal = await self._services.auth.authenticate(Headers(scope=scope).get("authorization"))
+            principal = await self._callers.principal(scope)
             sandbox_id = parse_id(Kind.SANDBOX, scope["path_params"]["id"], path=("id",))
             query = _query(scope)
             if method == "GET":

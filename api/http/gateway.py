@@ -7,6 +7,7 @@ from typing import Any
 from api.domain.principal import Principal
 from api.domain.status import TaskStatus
 from api.errors import Invalid
+from api.http.caller import Callers
 from api.schema.context import OperationContext
 from api.schema.documents import Document
 from api.schema.execution import GraphQL, Request
@@ -20,15 +21,18 @@ class Gateway:
     graphql: GraphQL
     services: Services
     reconciler_status: Callable[[], tuple[TaskStatus, ...]]
+    callers: Callers
 
-    def context(self, principal: Principal, request_id: str, document: Document) -> OperationContext:
-        """The context of one operation."""
+    def context(self, principal: Principal, request_id: str, document: Document, address: str) -> OperationContext:
+        """The context of one operation, asked for from an address."""
         return OperationContext(
             services=self.services,
             reconciler_status=self.reconciler_status,
             principal=principal,
             request_id=request_id,
             selected=document.selected,
+            address=address,
+            public_url=self.callers.site.public_url,
         )
 
 

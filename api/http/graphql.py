@@ -18,6 +18,7 @@ from api.http.errors import status_of
 from api.http.gateway import Gateway, read_request
 from api.http.json import JSONResponse, parse_json
 from api.http.negotiation import GRAPHQL_RESPONSE, LEGACY, answer_media_type, is_json
+from api.schema.context import OperationContext
 from api.schema.documents import Document, DocumentErrors, is_mutation, is_subscription
 from api.schema.execution import Request, formatted
 
@@ -44,7 +45,7 @@ class GraphQLOverHTTP:
         media_type = LEGACY
         try:
             media_type = answer_media_type(headers.get("accept"))
-            principal = await self._gateway.services.auth.authenticate(headers.get("authorization"))
+            principal = await self._gateway.callers.principal(scope)
             content = await self._content(scope, receive, headers)
         except ClientDisconnect:
             raise
@@ -81,7 +82,8 @@ class GraphQLOverHTTP:
                 )
             if scope["method"] == "GET" and is_mutation(operation):
                 raise Invalid("GET is for queries; send mutations by POST.", code="METHOD_NOT_ALLOWED")
-            answer = await self._run(receive, document, operation, request, principal, request_id)
+            context = self._gateway.context(principal, request_id, document, self._gateway.callers.site.address(scope))
+            answer = await self._run(receive, document, operation, request, context)
         except ClientDisconnect:
             raise
         except DocumentErrors as error:
@@ -100,12 +102,10 @@ class GraphQLOverHTTP:
         document: Document,
         operation: OperationDefinitionNode,
         request: Request,
-        principal: Principal,
-        request_id: str,
+        context: OperationContext,
     ) -> dict[str, Any]:
-        context = self._gateway.context(principal, request_id, document)
         execution = self._gateway.graphql.execute(document, request, context)
-        work = self._gateway.services.auth.while_good(principal, execution)
+        work = self._gateway.services.auth.while_good(context.principal, execution)
         if is_mutation(operation) and not _ends_with_its_client(document):
             return await work
         return await while_connected(receive, work)

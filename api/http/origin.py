@@ -1,4 +1,4 @@
-"""Which web pages may open a WebSocket."""
+"""Which web pages may use a session, or open a WebSocket."""
 
 from urllib.parse import urlsplit
 
@@ -16,3 +16,9 @@ def is_allowed_origin(headers: Headers, allowed: tuple[str, ...]) -> bool:
     if origin.rstrip("/") in allowed:
         return True
     return urlsplit(origin).netloc == headers.get("host")
+
+
+def is_our_origin(headers: Headers, allowed: tuple[str, ...]) -> bool:
+    """Whether a request comes from a page of ours, or of a listed origin, and says so. A browser adds its cookies
+    whoever asks, so a session needs this where a key does not."""
+    return headers.get("origin") is not None and is_allowed_origin(headers, allowed)

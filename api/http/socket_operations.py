@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
 
 import structlog
 
+from api.domain.principal import Principal
 from api.errors import Invalid, Unauthenticated
 from api.http.gateway import Gateway, read_request
 from api.schema.documents import DocumentErrors, is_subscription
@@ -19,6 +21,14 @@ OPERATIONS_PER_CONNECTION_MAX = 100
 """At once. A client with more to watch opens another socket."""
 OPERATION_ID_CHARACTERS_MAX = 128
 Sender = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever opened the connection: asked for anew at each operation, since they may be shut out meanwhile."""
+
+    principal: Callable[[], Awaitable[Principal]]
+    address: str
 
 
 class Closing(Exception):
@@ -33,9 +43,9 @@ class Closing(Exception):
 class Operations:
     """Runs operations in the task group of their connection."""
 
-    def __init__(self, gateway: Gateway, key: str, send: Sender, group: asyncio.TaskGroup) -> None:
+    def __init__(self, gateway: Gateway, caller: Caller, send: Sender, group: asyncio.TaskGroup) -> None:
         self._gateway = gateway
-        self._key = key
+        self._caller = caller
         self._send = send
         self._group = group
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -88,7 +98,7 @@ class Operations:
             except DocumentErrors as error:
                 await self._refuse(operation_id, error.errors, request_id)
             except Unauthenticated as error:
-                # the key was revoked: nothing on this connection may go on
+                # the key or session has ended: nothing on this connection may go on
                 await self._refuse(operation_id, [error], request_id)
                 raise Closing(4403, "Forbidden") from None
             except Exception as error:  # noqa: BLE001  # one operation never ends the others
@@ -97,10 +107,10 @@ class Operations:
     async def _answer(self, operation_id: str, payload: dict[str, Any], request_id: str) -> None:
         graphql = self._gateway.graphql
         request = read_request(payload)
-        principal = await self._gateway.services.auth.authenticate(self._key)
+        principal = await self._caller.principal()
         document = graphql.documents.prepare(request.query)
         operation = document.operation(request.operation_name)
-        context = self._gateway.context(principal, request_id, document)
+        context = self._gateway.context(principal, request_id, document, self._caller.address)
         _log.info("operation", kind=operation.operation.value, name=operation.name.value[:64] if operation.name else "")
         if is_subscription(operation):
             found = await graphql.subscribe(document, request, context)

@@ -6,6 +6,7 @@ connections that died; the deadline for sending finds clients that live but no l
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,9 +16,10 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.errors import NestboxError, Unauthenticated
+from api.http.caller import session_token
 from api.http.gateway import Gateway
-from api.http.origin import is_allowed_origin
-from api.http.socket_operations import Closing, Operations
+from api.http.origin import is_allowed_origin, is_our_origin
+from api.http.socket_operations import Caller, Closing, Operations
 
 _log = structlog.get_logger(__name__)
 
@@ -32,14 +34,13 @@ CLOSE_SECONDS_MAX = 1.0
 class GraphQLOverWebSocket:
     """The endpoint as an ASGI application."""
 
-    def __init__(self, gateway: Gateway, *, allowed_origins: tuple[str, ...]) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._allowed_origins = allowed_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""
         socket = WebSocket(scope, receive, send)
-        if not is_allowed_origin(Headers(scope=scope), self._allowed_origins):
+        if not is_allowed_origin(Headers(scope=scope), self._gateway.callers.site.all_origins):
             _log.warning("websocket_refused", origin=Headers(scope=scope).get("origin"))
             await socket.close()
             return
@@ -63,20 +64,20 @@ class _Connection:
         _log.info("websocket_opened")
         closing: Closing | None = None
         try:
-            key = await self._initialise()
-            if key is not None:
-                await self._serve_operations(key)
+            caller = await self._initialise()
+            if caller is not None:
+                await self._serve_operations(caller)
         except Closing as error:
             closing = error
         if closing is not None:
             await self._close(closing)
         _log.info("websocket_closed", code=closing.code if closing else None)
 
-    async def _serve_operations(self, key: str) -> None:
+    async def _serve_operations(self, caller: Caller) -> None:
         failures: list[Closing] = []
         try:
             async with asyncio.TaskGroup() as group:
-                operations = Operations(self._gateway, key, self._send, group)
+                operations = Operations(self._gateway, caller, self._send, group)
                 try:
                     await self._listen(operations)
                 finally:
@@ -87,8 +88,8 @@ class _Connection:
             # several operations can find at once that the client no longer reads: one is enough
             raise failures[0]
 
-    async def _initialise(self) -> str | None:
-        """The key that the client acts with; None if it went away first."""
+    async def _initialise(self) -> Caller | None:
+        """Who the client is; None if it went away first."""
         try:
             async with asyncio.timeout(INIT_SECONDS_MAX):
                 message = await self._receive()
@@ -101,24 +102,32 @@ class _Connection:
             return None
         if message["type"] != "connection_init":
             raise Closing(4401, "Unauthorized")
-        key = self._key(message.get("payload"))
+        caller = self._caller(message.get("payload"))
         try:
-            await self._gateway.services.auth.authenticate(key)
+            await caller.principal()
         except Unauthenticated:
             raise Closing(4403, "Forbidden") from None
         except NestboxError as error:
             _log.warning("unavailable", code=error.code, detail=error.detail)
             raise Closing(1013, "Try again later") from None
         await self._send({"type": "connection_ack"})
-        return key
+        return caller
 
-    def _key(self, payload: Any) -> str:
+    def _caller(self, payload: Any) -> Caller:
         if payload is not None and not isinstance(payload, dict):
             raise Closing(4400, "The payload of connection_init must be an object")
         given = (payload or {}).get("authorization") or (payload or {}).get("Authorization")
         if given is not None and not isinstance(given, str):
             raise Closing(4400, "`authorization` must be a text")
-        return given or self._socket.headers.get("authorization") or ""
+        headers, callers = self._socket.headers, self._gateway.callers
+        auth, address = self._gateway.services.auth, callers.site.address(self._socket.scope)
+        key = given or headers.get("authorization") or ""
+        token = session_token(headers)
+        if key or not token:
+            return Caller(partial(auth.authenticate, key), address)
+        if not is_our_origin(headers, callers.site.all_origins):
+            raise Closing(4403, "Forbidden")
+        return Caller(partial(auth.authenticate_session, token), address)
 
     async def _listen(self, operations: Operations) -> None:
         while (message := await self._receive()) is not None:

@@ -15,7 +15,8 @@ class OperationContext:
     """One operation: made anew for each, also on a WebSocket that lives for days.
 
     `selected` holds the names of all fields that occur in the document, so that what is expensive and not asked for
-    need not be fetched.
+    need not be fetched. `address` is where the request came from, `public_url` where people reach the platform (empty
+    when that is where it listens).
     """
 
     services: Services
@@ -23,6 +24,8 @@ class OperationContext:
     principal: Principal
     request_id: str
     selected: frozenset[str]
+    address: str
+    public_url: str
 
 
 OperationInfo = Info[OperationContext, None]

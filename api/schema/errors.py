@@ -14,9 +14,11 @@ from api.errors import (
     Forbidden,
     Internal,
     Invalid,
+    MissingScope,
     NestboxError,
     NoCapacity,
     NotFound,
+    TooMany,
     Unauthenticated,
     Unavailable,
 )
@@ -32,7 +34,14 @@ class ErrorCode(Enum):
     MALFORMED_ID = strawberry.enum_value("MALFORMED_ID", description="The text is not an id.")
     WRONG_KIND_OF_ID = strawberry.enum_value("WRONG_KIND_OF_ID", description="It is the id of another kind of thing.")
     NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="There is no such thing, or it is another team's.")
-    FORBIDDEN = strawberry.enum_value("FORBIDDEN", description="This key may not do that.")
+    FORBIDDEN = strawberry.enum_value("FORBIDDEN", description="You may not do that.")
+    WRONG_PASSWORD = strawberry.enum_value("WRONG_PASSWORD", description="The current password is another.")
+    THROTTLED = strawberry.enum_value("THROTTLED", description="Tried too often in too short a time; wait a minute.")
+    EMAIL_TAKEN = strawberry.enum_value("EMAIL_TAKEN", description="The email address has an account already.")
+    ALREADY_MEMBER = strawberry.enum_value("ALREADY_MEMBER", description="The person is in the team already.")
+    LAST_OWNER = strawberry.enum_value("LAST_OWNER", description="A team keeps one owner at least.")
+    LAST_ADMIN = strawberry.enum_value("LAST_ADMIN", description="The platform keeps one admin at least.")
+    LIMIT_REACHED = strawberry.enum_value("LIMIT_REACHED", description="There are as many of this as there can be.")
     CONFLICT = strawberry.enum_value("CONFLICT", description="The thing changed meanwhile, or something else holds it.")
     WRONG_STATE = strawberry.enum_value(
         "WRONG_STATE", description="The sandbox is in a state that does not allow this."
@@ -135,9 +144,10 @@ _FALLBACKS: tuple[tuple[type[NestboxError], ErrorCode], ...] = (
     (Forbidden, ErrorCode.FORBIDDEN),
     (Conflict, ErrorCode.CONFLICT),
     (NoCapacity, ErrorCode.NO_CAPACITY),
+    (TooMany, ErrorCode.THROTTLED),
     (Unavailable, ErrorCode.UNAVAILABLE),
 )
-TOP_LEVEL = (Unauthenticated, Internal)
+TOP_LEVEL = (Unauthenticated, MissingScope, Internal)
 """Errors that say nothing about the thing itself."""
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import strawberry
 
 from api.domain import host as domain
+from api.domain.principal import require_platform_admin
 from api.domain.status import TaskStatus as TaskStatusRecord
-from api.errors import Forbidden
 from api.ids import Kind, parse_id, wire_id
 from api.schema.context import OperationInfo
 from api.schema.fields import resolved
@@ -16,6 +16,7 @@ from api.schema.node import Node
 from api.schema.paging import After, Before, First, Last, requested_page
 from api.schema.sandboxes import SandboxCause, SandboxGoal, SandboxState
 from api.schema.templates import FilterArgument, TemplateConnection, template_connection, template_filter
+from api.schema.users import PeopleAdministration
 
 
 @strawberry.enum(description="What stands between a guest and its host.")
@@ -68,7 +69,7 @@ class Drift:
 
 
 @strawberry.type(description="What crosses teams. For platform admins only.")
-class Admin:
+class Admin(PeopleAdministration):
     @resolved("All hosts, by name.")
     async def hosts(self, info: OperationInfo) -> list[Host]:
         return [host(record) for record in await info.context.services.hosts.list(info.context.principal)]
@@ -119,10 +120,9 @@ class Admin:
 
 @strawberry.type
 class AdminQueries:
-    @resolved("What crosses teams. FORBIDDEN for keys that are not of a platform admin.")
+    @resolved("What crosses teams. FORBIDDEN for all but platform admins.")
     def admin(self, info: OperationInfo) -> Admin:
-        if not info.context.principal.is_platform_admin:
-            raise Forbidden("Only the keys of platform admins may see this.")
+        require_platform_admin(info.context.principal)
         return Admin()
 
 

@@ -8,12 +8,15 @@ import strawberry
 
 from api.errors import Invalid
 from api.ids import Kind, parse_id
+from api.schema.api_keys import api_key
 from api.schema.context import OperationContext, OperationInfo
 from api.schema.fields import resolved
 from api.schema.hosts import host
+from api.schema.members import member
 from api.schema.node import Node
 from api.schema.operations import Operation, operation
 from api.schema.sandboxes import sandbox
+from api.schema.teams import team
 from api.schema.templates import template
 
 NODES_MAX = 100
@@ -93,9 +96,27 @@ async def _host(context: OperationContext, found_id: UUID) -> Node | None:
     return None if record is None else host(record)
 
 
+async def _team(context: OperationContext, found_id: UUID) -> Node | None:
+    record = await context.services.teams.own(context.principal)
+    return team(record) if record is not None and record.id == found_id else None
+
+
+async def _member(context: OperationContext, found_id: UUID) -> Node | None:
+    record = await context.services.memberships.get(context.principal, found_id)
+    return None if record is None else member(record)
+
+
+async def _api_key(context: OperationContext, found_id: UUID) -> Node | None:
+    record = await context.services.api_keys.get(context.principal, found_id)
+    return None if record is None else api_key(record)
+
+
 _LOADERS: dict[Kind, Callable[[OperationContext, UUID], Awaitable[Node | None]]] = {
     Kind.SANDBOX: _sandbox,
     Kind.TEMPLATE: _template,
     Kind.OPERATION: _operation,
     Kind.HOST: _host,
+    Kind.TEAM: _team,
+    Kind.USER: _member,
+    Kind.API_KEY: _api_key,
 }

@@ -7,9 +7,11 @@ from graphql import build_schema as build_sdl
 from graphql import lexicographic_sort_schema, print_schema
 from strawberry.schema.config import StrawberryConfig
 
+from api.schema.api_keys import ApiKey, ApiKeyCommands
 from api.schema.exec import ExecCommands
 from api.schema.files import FileCommands
 from api.schema.hosts import AdminQueries, Host
+from api.schema.members import Member
 from api.schema.nodes import NodeQueries
 from api.schema.operations import Operation
 from api.schema.sandbox_commands import SandboxCommands
@@ -18,13 +20,16 @@ from api.schema.sandbox_lists import SandboxQueries
 from api.schema.sandbox_timeouts import SandboxTimeoutCommands
 from api.schema.sandboxes import Sandbox
 from api.schema.subscriptions import Subscription
+from api.schema.team_commands import MemberCommands, TeamCommands
+from api.schema.teams import Team, TeamQueries
 from api.schema.template_commands import TemplateCommands
 from api.schema.templates import Template, TemplateQueries
+from api.schema.users import UserCommands
 from api.schema.viewer import ViewerQueries
 
 
 @strawberry.type(description="Everything that can be asked. Changes nothing.")
-class Query(ViewerQueries, NodeQueries, SandboxQueries, TemplateQueries, AdminQueries):
+class Query(ViewerQueries, TeamQueries, NodeQueries, SandboxQueries, TemplateQueries, AdminQueries):
     pass
 
 
@@ -32,7 +37,16 @@ class Query(ViewerQueries, NodeQueries, SandboxQueries, TemplateQueries, AdminQu
     description="Everything that can be done. Each takes one input and answers with `userErrors` when it was refused."
 )
 class Mutation(
-    SandboxCommands, SandboxForkCommands, SandboxTimeoutCommands, TemplateCommands, ExecCommands, FileCommands
+    SandboxCommands,
+    SandboxForkCommands,
+    SandboxTimeoutCommands,
+    TemplateCommands,
+    ExecCommands,
+    FileCommands,
+    TeamCommands,
+    MemberCommands,
+    ApiKeyCommands,
+    UserCommands,
 ):
     pass
 
@@ -67,7 +81,7 @@ def build_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Sandbox, Operation, Template, Host],
+        types=[Sandbox, Operation, Template, Host, Team, Member, ApiKey],
         config=StrawberryConfig(scalar_map={datetime: DATE_TIME}),
     )
 

@@ -4,7 +4,7 @@ from contextlib import aclosing
 from uuid import UUID
 
 from api.domain.command import OUTPUT_BYTES_MAX, ExecCommand, ExecResult, check_command
-from api.domain.principal import Principal
+from api.domain.principal import Principal, Scope, require
 from api.domain.sandbox import Action
 from api.errors import Internal
 from api.hosts.client import Exited, Output
@@ -28,6 +28,7 @@ class Exec:
             Invalid: the command, or the guest finds no such program or folder. NotFound: no such sandbox.
             Conflict: it does not run. Unavailable: its host does not answer.
         """
+        require(principal, Scope.WRITE)
         execution = check_command(command)
         client = await self._use.place(principal, sandbox_id, Action.EXEC)
         collected = {1: _Collected(), 2: _Collected()}

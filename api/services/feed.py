@@ -11,7 +11,7 @@ from api.db import events, sandboxes
 from api.db.database import Database
 from api.db.events import Cursor
 from api.domain.feed import Changed, FeedEvent, Heartbeat, Removed, RemovedReason, Reset
-from api.domain.principal import Principal
+from api.domain.principal import Principal, Scope, require
 from api.domain.sandbox import Sandbox, SandboxFilter, State
 from api.errors import NestboxError, Unavailable
 from api.services.auth import RECHECK_SECONDS, Auth
@@ -108,8 +108,9 @@ class Feed:
         """The sandbox as it is (`Changed`), then every change; ends after it is deleted (`Removed`).
 
         Raises:
-            NotFound: no such sandbox. Unauthenticated: the key was revoked meanwhile, within 5 seconds.
+            NotFound: no such sandbox. Unauthenticated: the caller was shut out, within 5 seconds.
         """
+        require(principal, Scope.READ)
         subscriber = await self._subscribe(sandbox_id)
         try:
             sandbox = await sandboxes.get(self._database, principal.team_id, sandbox_id)
@@ -135,8 +136,9 @@ class Feed:
         once and then only what changed since; a `Reset` all the same if the log does not reach back so far.
 
         Raises:
-            Invalid: `after` is no cursor. Unauthenticated: the key was revoked meanwhile, within 5 seconds.
+            Invalid: `after` is no cursor. Unauthenticated: the caller was shut out, within 5 seconds.
         """
+        require(principal, Scope.READ)
         since = None if after is None else Cursor.parse(after)
         subscriber = await self._subscribe(principal.team_id)
         try:

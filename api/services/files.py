@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from api.domain.file import MODE_DEFAULT, FileInfo, check_mode, check_path
-from api.domain.principal import Principal
+from api.domain.principal import Principal, Scope, require
 from api.domain.sandbox import Action
 from api.hosts.errors import HostCallError
 from api.services.use import Use
@@ -41,6 +41,7 @@ class Files:
             Invalid: path or mode. NotFound: no such sandbox. Conflict: it does not run. NoCapacity: its disk is full.
             Forbidden: the guest does not permit it. Unavailable: its host does not answer.
         """
+        require(principal, Scope.WRITE)
         check_path(path)
         check_mode(mode)
         client = await self._use.place(principal, sandbox_id, Action.WRITE_FILE)
@@ -56,6 +57,7 @@ class Files:
             Invalid: the path, or it is no regular file. NotFound: no such sandbox or file (`NO_SUCH_FILE`).
             Conflict, Forbidden, Unavailable: as `write`.
         """
+        require(principal, Scope.READ)
         check_path(path)
         client = await self._use.place(principal, sandbox_id, Action.READ_FILE)
         try:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from api.db import forks, sandboxes
 from api.db.errors import KeyUsedError
 from api.domain.operation import FINISHED, Operation, OperationKind
-from api.domain.principal import Principal
+from api.domain.principal import Principal, Scope, require
 from api.domain.sandbox import Action, ForkSandbox, Sandbox, State, accepted_in, check_forking, inherit
 from api.ids import new_id
 from api.services.commands import Commands
@@ -54,6 +54,7 @@ class Forks:
             Invalid: something in the command. NotFound: no such sandbox. Conflict: `WRONG_STATE`,
             `IDEMPOTENCY_CONFLICT`. Unavailable: its host does not answer.
         """
+        require(principal, Scope.WRITE)
         wait_seconds = check_wait(command.wait_seconds)
         check_forking(command)
         wish = asdict(command) | {"kind": OperationKind.FORK, "idempotency_key": None, "wait_seconds": None}

@@ -6,8 +6,7 @@ from api.db import drift, hosts
 from api.db.database import Database
 from api.domain.drift import AS_WANTED, DRIFT_MAX, LASTING, Drift
 from api.domain.host import Host
-from api.domain.principal import Principal
-from api.errors import Forbidden
+from api.domain.principal import Principal, require_platform_admin
 
 
 class Hosts:
@@ -18,12 +17,12 @@ class Hosts:
 
     async def list(self, principal: Principal) -> tuple[Host, ...]:
         """Every host, by name. Raises: Forbidden for all but platform admins."""
-        require_admin(principal)
+        require_platform_admin(principal)
         return await hosts.all_hosts(self._database)
 
     async def get(self, principal: Principal, host_id: UUID) -> Host | None:
         """One host. Raises: Forbidden for all but platform admins."""
-        require_admin(principal)
+        require_platform_admin(principal)
         return await hosts.get(self._database, host_id)
 
     async def drift(self, principal: Principal) -> tuple[Drift, ...]:
@@ -31,11 +30,5 @@ class Hosts:
 
         Raises: Forbidden for all but platform admins.
         """
-        require_admin(principal)
+        require_platform_admin(principal)
         return tuple(await drift.read(self._database, AS_WANTED, LASTING, DRIFT_MAX))
-
-
-def require_admin(principal: Principal) -> None:
-    """Raises: Forbidden for all but platform admins."""
-    if not principal.is_platform_admin:
-        raise Forbidden("Only platform admins can see this.")

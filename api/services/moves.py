@@ -7,7 +7,7 @@ from api.db import commands, sandboxes
 from api.db.commands import Acceptance
 from api.db.errors import KeyUsedError
 from api.domain.operation import OperationKind
-from api.domain.principal import SYSTEM_ACTOR, Principal
+from api.domain.principal import SYSTEM_ACTOR, Principal, Scope, require
 from api.domain.sandbox import (
     UNREACHABLE,
     Action,
@@ -55,6 +55,7 @@ class Moves:
         self, principal: Principal, sandbox_id: UUID, action: Action, key: str | None, wait_seconds: int
     ) -> Outcome:
         """Accepts a command, and waits for its outcome. Raises: as `Sandboxes.pause`."""
+        require(principal, Scope.WRITE)
         check_wait(wait_seconds)
         kind, target, goal = _MOVES[action]
         repetition = repeatable(key, {"kind": kind, "sandbox_id": str(sandbox_id)})

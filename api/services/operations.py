@@ -6,7 +6,7 @@ from uuid import UUID
 from api.db import operations
 from api.db.database import Database
 from api.domain.operation import Operation
-from api.domain.principal import Principal
+from api.domain.principal import Principal, Scope, require
 
 
 class Operations:
@@ -17,8 +17,10 @@ class Operations:
 
     async def get(self, principal: Principal, operation_id: UUID) -> Operation | None:
         """One operation."""
+        require(principal, Scope.READ)
         return await operations.get(self._database, principal.team_id, operation_id)
 
     async def latest(self, principal: Principal, sandbox_ids: Collection[UUID]) -> dict[UUID, Operation]:
         """The newest operation of each of these sandboxes, by sandbox, in one query."""
+        require(principal, Scope.READ)
         return await operations.latest(self._database, principal.team_id, sandbox_ids)

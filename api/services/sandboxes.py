@@ -8,7 +8,7 @@ from api.db import commands, hosts, sandboxes, templates
 from api.db.errors import KeyUsedError
 from api.domain.operation import OperationKind
 from api.domain.page import Page, PageRequest
-from api.domain.principal import Principal
+from api.domain.principal import Principal, Scope, require
 from api.domain.sandbox import (
     Action,
     CreateSandbox,
@@ -43,20 +43,24 @@ class Sandboxes:
 
     async def get(self, principal: Principal, sandbox_id: UUID) -> Sandbox | None:
         """One sandbox with its newest operation; deleted ones too."""
+        require(principal, Scope.READ)
         return await sandboxes.get(self._database, principal.team_id, sandbox_id)
 
     async def get_many(self, principal: Principal, sandbox_ids: Collection[UUID]) -> dict[UUID, Sandbox]:
         """Those of them that exist, with their newest operations, in one query."""
+        require(principal, Scope.READ)
         return await sandboxes.get_many(self._database, principal.team_id, sandbox_ids)
 
     async def list(
         self, principal: Principal, criteria: SandboxFilter, page: PageRequest, *, newest_first: bool = True
     ) -> Page[Sandbox]:
         """A page of the list (`api.domain.page.page_request` makes the request), without operations."""
+        require(principal, Scope.READ)
         return await sandboxes.page(self._database, principal.team_id, criteria, page, newest_first=newest_first)
 
     async def count(self, principal: Principal, criteria: SandboxFilter) -> int:
         """How many sandboxes the criteria match."""
+        require(principal, Scope.READ)
         return await sandboxes.count(self._database, principal.team_id, criteria)
 
     async def create(self, principal: Principal, command: CreateSandbox) -> Outcome:
@@ -69,6 +73,7 @@ class Sandboxes:
             Conflict: `IDEMPOTENCY_CONFLICT`.
             NoCapacity, Unavailable: no host can take it; then there is no sandbox.
         """
+        require(principal, Scope.WRITE)
         wait_seconds = check_wait(command.wait_seconds)
         creation = check_creation(command)
         repetition = repeatable(command.idempotency_key, {"kind": OperationKind.CREATE, **asdict(creation)})
@@ -128,6 +133,7 @@ class Sandboxes:
         Raises:
             NotFound: no such sandbox. Conflict: it does not run. Unavailable: its host does not answer.
         """
+        require(principal, Scope.WRITE)
         client = await running_place(self._resources, principal, sandbox_id, Action.PING)
         try:
             await client.ping(sandbox_id)

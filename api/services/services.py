@@ -9,6 +9,7 @@ from api.db.database import Database
 from api.db.wakeups import Listener, Waker
 from api.faults import NO_FAULTS, Faults
 from api.hosts.registry import HostRegistry
+from api.services.api_keys import ApiKeys
 from api.services.auth import Auth
 from api.services.base_templates import BaseTemplates
 from api.services.commands import Commands
@@ -18,18 +19,26 @@ from api.services.files import Files
 from api.services.forks import Forks
 from api.services.health import Health
 from api.services.hosts import Hosts
+from api.services.invitations import Invitations
+from api.services.memberships import Memberships
 from api.services.moves import Moves
 from api.services.operations import Operations
 from api.services.outcome import Outcomes
+from api.services.passwords import Passwords
 from api.services.reports import Reports
 from api.services.resources import Resources
 from api.services.sandboxes import Sandboxes
+from api.services.sessions import Sessions
+from api.services.stops import Stops
 from api.services.tasks import Tasks
+from api.services.teams import Teams
 from api.services.template_reports import TemplateReports
 from api.services.templates import Templates
+from api.services.throttle import Throttle
 from api.services.timeouts import Timeouts
 from api.services.usage import Usages
 from api.services.use import Use
+from api.services.users import Users
 
 
 class Services:
@@ -49,7 +58,9 @@ class Services:
         database = Database(database_url)
         registry = HostRegistry(host_addresses, agent_token)
         outcomes = Outcomes(database)
-        self.auth = Auth(database, clock)
+        self.api_keys = ApiKeys(database, clock)
+        self.sessions = Sessions(database, clock)
+        self.auth = Auth(self.api_keys, self.sessions)
         self.feed = Feed(database, self.auth, clock)
         self._listener = Listener(database, self.feed.wake)
         self.resources = Resources(database, registry, clock, Tasks(), Waker(database, self.feed.wake), faults)
@@ -69,7 +80,23 @@ class Services:
         self.exec = Exec(use)
         self.files = Files(use)
         self.health = Health(self.resources)
+        self._add_people(database, clock, Stops(self.resources, moves))
         self._open = AsyncExitStack()
+
+    def _add_people(self, database: Database, clock: Clock, stops: Stops) -> None:
+        passwords = Passwords()
+        self.teams = Teams(database, clock, self.sessions)
+        self.memberships = Memberships(database, clock, self.sessions, self.api_keys)
+        self.users = Users(
+            database,
+            clock,
+            passwords=passwords,
+            throttle=Throttle(database, clock),
+            sessions=self.sessions,
+            api_keys=self.api_keys,
+            stops=stops,
+        )
+        self.invitations = Invitations(database, clock, passwords, self.users, self.sessions)
 
     async def __aenter__(self) -> Self:
         """Raises: Unavailable when the database does not answer; then nothing is left open."""

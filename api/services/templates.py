@@ -11,7 +11,7 @@ from api.db.errors import KeyUsedError
 from api.db.template_commands import Removal
 from api.domain.operation import FINISHED, Operation, OperationKind
 from api.domain.page import Page, PageRequest
-from api.domain.principal import Principal
+from api.domain.principal import Principal, Scope, require, require_platform_admin
 from api.domain.sandbox import Action, Sandbox, State, accepted_in
 from api.domain.template import (
     IN_USE,
@@ -31,7 +31,6 @@ from api.errors import Conflict, Forbidden, NestboxError, NotFound
 from api.hosts.errors import HostCallError
 from api.ids import PLATFORM_TEAM_ID, new_id
 from api.services.commands import Commands
-from api.services.hosts import require_admin
 from api.services.idempotency import check_wait, repeatable
 from api.services.moves import Moves, why_not_moved
 from api.services.outcome import POLL_SECONDS, Outcome, Outcomes
@@ -71,39 +70,44 @@ class Templates:
 
     async def get(self, principal: Principal, template_id: UUID) -> Template | None:
         """One template."""
+        require(principal, Scope.READ)
         return await templates.get(self._database, principal.team_id, template_id)
 
     async def get_by_name(self, principal: Principal, name: str) -> Template | None:
         """The team's template of this name, else the platform's."""
+        require(principal, Scope.READ)
         return await templates.get_by_name(self._database, principal.team_id, name)
 
     async def list(self, principal: Principal, criteria: TemplateFilter, page: PageRequest) -> Page[Template]:
         """A page of the list, oldest first."""
+        require(principal, Scope.READ)
         return await templates.page(self._database, principal.team_id, criteria, page)
 
     async def count(self, principal: Principal, criteria: TemplateFilter) -> int:
         """How many templates the criteria match."""
+        require(principal, Scope.READ)
         return await templates.count(self._database, principal.team_id, criteria)
 
     async def list_of_all_teams(
         self, principal: Principal, criteria: TemplateFilter, page: PageRequest
     ) -> Page[Template]:
         """A page of the templates of every team, oldest first. Raises: Forbidden for all but platform admins."""
-        require_admin(principal)
+        require_platform_admin(principal)
         return await templates.page(self._database, None, criteria, page)
 
     async def count_of_all_teams(self, principal: Principal, criteria: TemplateFilter) -> int:
         """How many of them there are. Raises: Forbidden for all but platform admins."""
-        require_admin(principal)
+        require_platform_admin(principal)
         return await templates.count(self._database, None, criteria)
 
     async def hosts(self, principal: Principal, template_id: UUID) -> tuple[TemplateHost, ...]:
         """Which hosts hold a template. Raises: Forbidden for all but platform admins."""
-        require_admin(principal)
+        require_platform_admin(principal)
         return await templates.hosts_of(self._database, template_id)
 
     async def allowed_actions(self, principal: Principal, template: Template) -> tuple[TemplateAllowed, ...]:
         """What can be done with a template now, and why not; one query where nobody looked who uses it."""
+        require(principal, Scope.READ)
         in_use = template.in_use
         if in_use is None:
             in_use = await templates.is_in_use(self._database, template.id)
@@ -128,6 +132,7 @@ class Templates:
             Invalid: name, description, key or waiting time. Forbidden: `TEMPLATE_NAME_RESERVED`. NotFound: the sandbox.
             Conflict: `TEMPLATE_NAME_TAKEN`, `WRONG_STATE`, `IDEMPOTENCY_CONFLICT`. Unavailable: its host.
         """
+        require(principal, Scope.WRITE)
         check_wait(wait_seconds)
         template = NewTemplate(new_id(), check_template_name(name, principal.team_id), check_description(description))
         wish = {"sandbox_id": str(sandbox_id), "name": name, "description": description}
@@ -170,6 +175,7 @@ class Templates:
             NotFound: no such template. Forbidden: it is the platform's. Conflict: `TEMPLATE_IN_USE`,
             `IDEMPOTENCY_CONFLICT`. Invalid: key or waiting time. After any of them nothing was touched.
         """
+        require(principal, Scope.WRITE)
         check_wait(wait_seconds)
         kind = OperationKind.DELETE_TEMPLATE
         repetition = repeatable(idempotency_key, {"kind": kind, "template_id": str(template_id)})

@@ -6,7 +6,7 @@ import structlog
 
 from api.db import commands, sandboxes
 from api.domain.machine import Machine
-from api.domain.principal import Principal
+from api.domain.principal import Principal, Scope, require
 from api.domain.sandbox import (
     UNREACHABLE,
     Action,
@@ -47,6 +47,7 @@ class Timeouts:
             Invalid: the number. NotFound: no such sandbox. Conflict: nothing of it will run any more.
             Unavailable: its host does not answer.
         """
+        require(principal, Scope.WRITE)
         check_timeout(timeout_sec)
         sandbox = await commands.set_timeout(
             self._database,

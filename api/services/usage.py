@@ -2,7 +2,7 @@
 
 from api.db import usage
 from api.db.database import Database
-from api.domain.principal import Principal
+from api.domain.principal import Principal, Scope, require
 from api.domain.usage import Usage
 
 
@@ -14,4 +14,5 @@ class Usages:
 
     async def of_team(self, principal: Principal) -> Usage:
         """The blocks that the team's sandboxes and templates take. Raises: Unavailable."""
+        require(principal, Scope.READ)
         return await usage.of_team(self._database, principal.team_id)

@@ -14,7 +14,7 @@ if (!root) throw new Error('explorer.html has no #root');
 createRoot(root).render(
   <StrictMode>
     <SessionGate title="Sign in to the explorer">
-      {(session, signOut) => <ExplorerPage key={session.key} session={session} onSignOut={signOut} />}
+      {(session, control) => <ExplorerPage session={session} control={control} />}
     </SessionGate>
   </StrictMode>,
 );

@@ -3,21 +3,34 @@ import './styles/index.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 
+import { paths } from './api/paths';
+import { InvitationPage } from './invitation/InvitationPage';
 import { SandboxesPage } from './sandboxes/SandboxesPage';
 import { Notices } from './shell/Notices';
 import { SessionGate } from './shell/SessionGate';
+import { NoTeamPage } from './team/NoTeamPage';
+import { TeamPage } from './team/TeamPage';
 
 const root = document.getElementById('root');
 if (!root) throw new Error('index.html has no #root');
 
-createRoot(root).render(
-  <StrictMode>
+createRoot(root).render(<StrictMode>{location.pathname === paths.invitation ? <InvitationPage /> : <Dashboard />}</StrictMode>);
+
+/** The pages of somebody who is signed in; somebody in no team is shown how to get into one. */
+function Dashboard() {
+  return (
     <SessionGate title="Sign in">
-      {(session, signOut) => (
+      {(session, control) => (
         <Notices>
-          <SandboxesPage session={session} onSignOut={signOut} />
+          {session.viewer.teamId === null ? (
+            <NoTeamPage session={session} control={control} />
+          ) : location.pathname === paths.team ? (
+            <TeamPage session={session} control={control} />
+          ) : (
+            <SandboxesPage session={session} control={control} />
+          )}
         </Notices>
       )}
     </SessionGate>
-  </StrictMode>,
-);
+  );
+}

@@ -8,6 +8,7 @@ from nestbox.commands.gc import gc
 from nestbox.commands.key import key
 from nestbox.commands.template import template
 from nestbox.commands.up import up
+from nestbox.commands.user import user
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,3 +32,4 @@ cli.add_command(up)
 cli.add_command(key)
 cli.add_command(template)
 cli.add_command(gc)
+cli.add_command(user)

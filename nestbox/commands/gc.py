@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from nestbox.agent_calls import Garbage, connect
-from nestbox.commands.table import lines_of
+from nestbox.commands.columns import columns
 from nestbox.errors import Problem
 from nestbox.platform.layout import Layout
 from nestbox.settings import Settings
@@ -53,7 +53,7 @@ def table(found: list[Garbage]) -> list[str]:
         for one in found
     ]
     total = sum(one.stored_bytes for one in found)
-    return [*lines_of(heading, rows), f"{_size(total)} in all. Times are in UTC."]
+    return [*columns([heading, *rows]), f"{_size(total)} in all. Times are in UTC."]
 
 
 def _size(stored_bytes: int) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from nestbox.commands.table import lines_of
+from nestbox.commands.columns import columns, minute
 from nestbox.platform.database import reached_database
 from nestbox.platform.keys import Key, create_key, list_keys, revoke_key
 from nestbox.platform.layout import Layout
@@ -20,17 +20,22 @@ def key() -> None:
 
 @key.command()
 @click.option("--name", default="cli", show_default=True, help="What the key is for.")
-@click.option("--admin", is_flag=True, help="The key may also see and steer the hosts of the platform.")
+@click.option("--admin", is_flag=True, help="The key may also see and steer everything that crosses teams.")
+@click.option(
+    "--scopes",
+    default="",
+    help="What it may do in its team: read, write or team_admin, each with those before it. Default: everything.",
+)
 @click.pass_obj
-def create(context: tuple[Settings, Mapping[str, str]], name: str, *, admin: bool) -> None:
+def create(context: tuple[Settings, Mapping[str, str]], name: str, scopes: str, *, admin: bool) -> None:
     """Make an API key and print it. It is not stored: this is the only time that it can be seen."""
     layout = Layout(*context)
-    click.echo(asyncio.run(_create(layout, name, admin=admin)))
+    click.echo(asyncio.run(_create(layout, name, scopes, admin=admin)))
 
 
-async def _create(layout: Layout, name: str, *, admin: bool) -> str:
+async def _create(layout: Layout, name: str, scopes: str, *, admin: bool) -> str:
     async with reached_database(layout) as url:
-        return await create_key(layout, url, name, admin=admin)
+        return await create_key(layout, url, name, admin=admin, scopes=scopes)
 
 
 @key.command("list")
@@ -51,13 +56,9 @@ def table(keys: list[Key], now: datetime) -> list[str]:
     if not keys:
         return ["There are no API keys; `nestbox key create` makes one."]
     heading = ("ID", "MAY", "CREATED", "LAST USED", "NAME")
-    return lines_of(
-        heading, [(k.id, k.state(now), _minute(k.created_at), _minute(k.last_used_at), k.name) for k in keys]
+    return columns(
+        [heading, *((k.id, k.state(now), minute(k.created_at), minute(k.last_used_at), k.name) for k in keys)]
     )
-
-
-def _minute(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M}" if at else "never"
 
 
 @key.command()

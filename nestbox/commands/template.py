@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from nestbox.commands.table import lines_of
+from nestbox.commands.columns import columns
 from nestbox.platform import templates
 from nestbox.platform.layout import Layout
 from nestbox.platform.templates import Template
@@ -87,7 +87,7 @@ def table(found: list[Template]) -> list[str]:
         )
         for one in found
     ]
-    return lines_of(heading, rows)
+    return columns([heading, *rows])
 
 
 def _holds(one: Template) -> str:

@@ -16,10 +16,11 @@ from nestbox.errors import Problem
 from nestbox.platform.layout import Layout
 from nestbox.platform.leftovers import end_leftovers
 from nestbox.platform.lock import hold_lock
-from nestbox.platform.platform import Platform
+from nestbox.platform.platform import FirstSecrets, Platform
 from nestbox.platform.ports import check_port
 from nestbox.platform.race import run_until
 from nestbox.platform.speaker import Speaker
+from nestbox.platform.users import ADMIN_EMAIL
 from nestbox.postgres.cluster import cluster_folder
 from nestbox.settings import Settings
 
@@ -33,6 +34,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.option(
     "--driver", type=click.Choice(["qemu", "simulated"]), help="`simulated` runs no code; for trying the API."
 )
+@click.option(
+    "--admin-email", default=ADMIN_EMAIL, show_default=True, help="Of the account that the first start makes."
+)
 @click.pass_obj
 def up(
     context: tuple[Settings, Mapping[str, str]],
@@ -40,6 +44,7 @@ def up(
     api_port: int | None,
     agent_port: int | None,
     driver: str | None,
+    admin_email: str,
 ) -> None:
     """Run the platform in the foreground: PostgreSQL, one host agent, the API with the dashboard.
 
@@ -62,10 +67,10 @@ def up(
         check_port(settings.api_host, settings.api_port, "the API", "--api-port")
         agent_host, _, port = settings.agent_address.rpartition(":")
         check_port(agent_host, int(port), "the agent", "--agent-port")
-        raise SystemExit(asyncio.run(_run(layout, speaker)))
+        raise SystemExit(asyncio.run(_run(layout, speaker, admin_email.strip().lower())))
 
 
-async def _run(layout: Layout, speaker: Speaker) -> int:
+async def _run(layout: Layout, speaker: Speaker, admin_email: str) -> int:
     """The whole life of the platform; returns the exit status."""
     stopping, hurried = asyncio.Event(), asyncio.Event()
 
@@ -80,9 +85,9 @@ async def _run(layout: Layout, speaker: Speaker) -> int:
     platform = Platform(layout, speaker)
     status = 0
     try:
-        key = await run_until(stopping.wait(), platform.start())
+        first = await run_until(stopping.wait(), platform.start(admin_email))
         if not stopping.is_set():
-            greet(layout, speaker, key)
+            greet(layout, speaker, first)
             trouble = await run_until(stopping.wait(), platform.wait_for_trouble())
             if trouble is not None:
                 speaker.problem(f"\n{trouble}")
@@ -98,20 +103,22 @@ async def _run(layout: Layout, speaker: Speaker) -> int:
     return status
 
 
-def greet(layout: Layout, speaker: Speaker, key: str | None) -> None:
-    """Says where everything is, the key if there is a new one, and a line to try."""
+def greet(layout: Layout, speaker: Speaker, first: FirstSecrets | None) -> None:
+    """Says where everything is, the first key and password if they are new, and a line to try."""
     speaker.line()
     speaker.show("API", f"{layout.api_url}/graphql")
     speaker.show("Explorer", f"{layout.api_url}/explorer")
     speaker.show("Dashboard", f"{layout.api_url}/")
     speaker.show("Logs", f"{layout.settings.data_dir / 'logs'}")
-    if key is not None:
-        speaker.show("API key", f"{key}   (shown this once)")
+    if first is not None:
+        speaker.show("Sign in", f"{first.email}   with the password   {first.password}   (shown this once)")
+        speaker.show("API key", f"{first.key}   (shown this once)")
         layout.first_key_marker.touch(mode=0o600)
     else:
+        speaker.show("Sign in", "with your account; `.venv/bin/nestbox user create` makes another")
         speaker.show("API key", "the one that you were given; `.venv/bin/nestbox key create` makes another")
     speaker.line("\nCreate a sandbox:\n")
-    speaker.line(try_it(layout.api_url, key))
+    speaker.line(try_it(layout.api_url, first.key if first else None))
     speaker.line("\nCtrl-C pauses all sandboxes to disk and stops.")
 
 

@@ -22,6 +22,7 @@ class Key:
     id: str
     name: str
     team: str
+    scopes: tuple[str, ...]
     is_platform_admin: bool
     created_at: datetime
     last_used_at: datetime | None
@@ -29,12 +30,12 @@ class Key:
     revoked_at: datetime | None
 
     def state(self, now: datetime) -> str:
-        """`revoked`, `expired`, or else what it may do: `admin` or `member`."""
+        """`revoked`, `expired`, or else what it may do: `admin` of the platform, or its widest scope."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= now:
             return "expired"
-        return "admin" if self.is_platform_admin else "member"
+        return "admin" if self.is_platform_admin else self.scopes[-1]
 
 
 async def migrate(layout: Layout, database_url: str) -> None:
@@ -45,12 +46,14 @@ async def migrate(layout: Layout, database_url: str) -> None:
     await run_api_command(layout, database_url, "migrate")
 
 
-async def create_key(layout: Layout, database_url: str, name: str, *, admin: bool) -> str:
-    """A new API key; it is not stored anywhere, so this is the only time that it can be seen.
+async def create_key(layout: Layout, database_url: str, name: str, *, admin: bool, scopes: str = "") -> str:
+    """A new API key; it is not stored anywhere, so this is the only time that it can be seen. `scopes` are separated
+    by commas; without them it has all.
 
     Raises: Problem
     """
-    output = await run_api_command(layout, database_url, "create-key", "--name", name, *(["--admin"] if admin else []))
+    options = [*(["--admin"] if admin else []), *(["--scopes", scopes] if scopes else [])]
+    output = await run_api_command(layout, database_url, "create-key", "--name", name, *options)
     found = _KEY.search(output)
     if found is None:
         raise Problem("`python -m api create-key` printed no key.")
@@ -68,6 +71,7 @@ async def list_keys(layout: Layout, database_url: str) -> list[Key]:
             id=row["id"],
             name=row["name"],
             team=row["team"],
+            scopes=tuple(row["scopes"]),
             is_platform_admin=row["is_platform_admin"],
             created_at=datetime.fromisoformat(row["created_at"]).astimezone(UTC),
             last_used_at=_time(row["last_used_at"]),

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from nestbox.platform.layout import Layout
 from nestbox.platform.program import Program
 from nestbox.platform.race import first_of, run_until
 from nestbox.platform.speaker import Speaker
+from nestbox.platform.users import ADMIN_EMAIL, create_user, list_users, reset_password
 from nestbox.postgres import Postgres
 from nestbox.setup.stamp import Stamp, digest
 
@@ -30,6 +32,15 @@ STOP_DEADLINE_SECONDS = 20
 HURRIED_DEADLINE_SECONDS = 3
 READY_POLL_SECONDS = 0.05
 SILENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSecrets:
+    """What the first start makes, and shows once."""
+
+    key: str
+    email: str
+    password: str
 
 
 class Platform:
@@ -46,8 +57,8 @@ class Platform:
         self._database_url = layout.settings.database_url or ""
         self._agent_ready = False
 
-    async def start(self) -> str | None:
-        """Starts everything and waits until it is ready; returns the first API key when one was made.
+    async def start(self, admin_email: str = ADMIN_EMAIL) -> FirstSecrets | None:
+        """Starts everything and waits until it is ready; returns the first key and password when they were made.
 
         Raises: Problem when a program does not come up. May be cancelled. What was started is left to `stop`.
         """
@@ -75,7 +86,14 @@ class Platform:
         self._speaker.did("API", f"ready on {self._layout.api_url}")
         if self._layout.first_key_marker.exists():
             return None
-        return await create_key(self._layout, self._database_url, "first", admin=True)
+        return await self._first_secrets(admin_email)
+
+    async def _first_secrets(self, email: str) -> FirstSecrets:
+        key = await create_key(self._layout, self._database_url, "first", admin=True)
+        if any(user.email == email for user in await list_users(self._layout, self._database_url)):
+            # a start that was ended before it could show them: nobody knows the password
+            return FirstSecrets(key, email, await reset_password(self._layout, self._database_url, email))
+        return FirstSecrets(key, email, await create_user(self._layout, self._database_url, email, "", admin=True))
 
     async def _start_api(self) -> Program:
         if not self._database_url:

@@ -28,7 +28,7 @@ from api.clock import SystemClock
 from api.db.database import Database
 from api.db.migrate import migrate
 from api.ids import new_id
-from api.services.auth import Auth
+from api.services.api_keys import ApiKeys
 from api.settings import Settings
 from nestbox.postgres import Postgres
 from tests.api.client import Client
@@ -159,7 +159,7 @@ async def new_key(platform: Platform) -> AsyncIterator[NewKey]:
     """Makes keys; without `team_id` each has a team of its own."""
     database = Database(platform.database_url)
     await database.open()
-    auth = Auth(database, SystemClock())
+    api_keys = ApiKeys(database, SystemClock())
 
     async def make(*, is_platform_admin: bool = False) -> str:
         team_id = new_id()
@@ -170,7 +170,7 @@ async def new_key(platform: Platform) -> AsyncIterator[NewKey]:
             )
         finally:
             await connection.close()
-        return await auth.create_key("key of a test", team_id=team_id, is_platform_admin=is_platform_admin)
+        return await api_keys.make("key of a test", team_id=team_id, is_platform_admin=is_platform_admin)
 
     try:
         yield make

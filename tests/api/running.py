@@ -74,7 +74,7 @@ class Running:
 
 async def principal_of(services: Services, team_id: UUID = DEFAULT_TEAM_ID, *, admin: bool = False) -> Principal:
     """Somebody with a key."""
-    key = await services.auth.create_key("test", team_id=team_id, is_platform_admin=admin)
+    key = await services.api_keys.make("test", team_id=team_id, is_platform_admin=admin)
     return await services.auth.authenticate(f"Bearer {key}")
 
 

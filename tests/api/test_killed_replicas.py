@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from api.__main__ import create_key
 from api.faults import POINTS
+from api.owner import create_key
 from api.settings import Settings
 from tests.api.client import Client
 from tests.faults.processes import Agent, Api, ending, fired

@@ -30,6 +30,16 @@ class Api:
         assert payload["userErrors"] == []
         return str(payload["sandbox"]["id"])
 
+    async def invite(self, email: str, role: str) -> str:
+        """An invitation to the team; the path of its link."""
+        mutation = (
+            "mutation($email: String!, $role: Role!) "
+            "{ inviteMember(input: {email: $email, role: $role}) { link userErrors { code } } }"
+        )
+        payload = (await self._run(mutation, email=email, role=role))["inviteMember"]
+        assert payload["userErrors"] == []
+        return str(payload["link"])
+
     async def delete(self, sandbox_id: str) -> None:
         """Deletes it and waits until it is gone."""
         mutation = "mutation($id: ID!) { deleteSandbox(input: {id: $id}) { userErrors { code } } }"

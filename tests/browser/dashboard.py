@@ -16,8 +16,18 @@ class Dashboard:
 
     async def sign_in(self, key: str) -> None:
         """Types a key and sends it; does not wait for what comes of it."""
+        by_key = self.page.get_by_role("button", name="Use a key instead")
+        await by_key.or_(self.page.get_by_label("API key")).first.wait_for()
+        if await by_key.is_visible():
+            await by_key.click()
         await self.page.get_by_label("API key").fill(key)
-        await self.page.get_by_role("button", name="Sign in").click()
+        await self.page.get_by_role("button", name="Sign in", exact=True).click()
+
+    async def sign_in_with_password(self, email: str, password: str) -> None:
+        """Types an address and a password and sends them; does not wait for what comes of it."""
+        await self.page.get_by_label("Email").fill(email)
+        await self.page.get_by_label("Password").fill(password)
+        await self.page.get_by_role("button", name="Sign in", exact=True).click()
 
     async def is_live(self) -> None:
         """Waits until the list follows what happens."""

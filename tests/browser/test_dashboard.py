@@ -88,7 +88,7 @@ async def test_a_person_lives_with_a_sandbox(page: Page, platform: Platform, api
     assert await page.evaluate("window.neverReloaded")
     assert platform.key not in page.url
     await page.get_by_role("button", name="Sign out").click()
-    await expect(page.get_by_label("API key")).to_be_visible()
+    await expect(page.get_by_label("Password")).to_be_visible()
     assert platform.key not in await page.evaluate(STORED)
     assert complaints == []
 

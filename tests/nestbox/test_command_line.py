@@ -33,7 +33,7 @@ def nestbox(folder: Path, *words: str, **variables: str) -> subprocess.Completed
 def test_version_and_help(tmp_path: Path) -> None:
     assert nestbox(tmp_path, "version").stdout.strip() == "0.1.0"
     said = nestbox(tmp_path, "--help").stdout
-    for command in ("up", "key", "template", "gc", "doctor", "version"):
+    for command in ("up", "key", "user", "template", "gc", "doctor", "version"):
         assert f"\n  {command} " in said
 
 
@@ -81,7 +81,7 @@ def test_keys_are_listed_and_revoked_while_nothing_runs(reachable_folder: Path) 
     listed = nestbox(reachable_folder, "key", "list").stdout
     heading, *rows = listed.splitlines()
     assert heading.split() == ["ID", "MAY", "CREATED", "LAST", "USED", "NAME"]
-    assert [row.split(maxsplit=5)[1] for row in rows] == ["member", "member"]
+    assert [row.split(maxsplit=5)[1] for row in rows] == ["team_admin", "team_admin"]
     assert [row.split("never")[1].strip() for row in rows] == ["mine", "lost one"]
     assert all(key.rsplit("_", 1)[1] not in listed for key in made)
 
@@ -123,3 +123,31 @@ def test_the_packages_can_be_listed_by_any_python() -> None:
     command = [sys.executable, "-S", "-m", "nestbox.setup", "--list-packages"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert set(RUNTIME) <= set(done.stdout.split())
+
+
+def test_a_key_can_be_made_with_fewer_scopes(reachable_folder: Path) -> None:
+    assert nestbox(reachable_folder, "key", "create", "--scopes", "read").returncode == 0
+    row = nestbox(reachable_folder, "key", "list").stdout.splitlines()[1]
+    assert row.split()[1] == "read"
+    done = nestbox(reachable_folder, "key", "create", "--scopes", "everything")
+    assert done.returncode == 1
+    assert "Scopes are read, write, team_admin" in done.stderr
+
+
+def test_accounts_are_made_listed_and_given_a_new_password_while_nothing_runs(reachable_folder: Path) -> None:
+    made = nestbox(reachable_folder, "user", "create", "Me@Example.org", "--admin", "--name", "Me").stdout.strip()
+    again = nestbox(reachable_folder, "user", "reset-password", "me@example.org").stdout.strip()
+    assert len(made) == len(again) == 24
+    assert made != again
+    heading, row = nestbox(reachable_folder, "user", "list").stdout.splitlines()
+    assert heading.split() == ["ID", "IS", "CREATED", "EMAIL", "NAME"]
+    assert (row.split()[1], row.split()[-2:]) == ("admin", ["me@example.org", "Me"])
+    for words, said in (
+        (("create", "me@example.org"), "has an account already"),
+        (("create", "nonsense"), "not an email address"),
+        (("reset-password", "nobody@example.org"), "no such person"),
+    ):
+        done = nestbox(reachable_folder, "user", *words)
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

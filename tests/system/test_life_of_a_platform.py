@@ -1,6 +1,7 @@
 """The story that the README tells, with real processes, real machines and a real client."""
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator
@@ -54,6 +55,7 @@ async def test_memory_survives_the_end_of_the_platform(nestbox: Platform) -> Non
     assert shown == {"state": "PAUSED", "cause": "SHUTDOWN"}
     assert nestbox.machines() == {}
     assert nestbox.key not in nestbox.output, "a key is shown once"
+    assert "with the password" not in nestbox.output, "a password is shown once"
 
     await nestbox.command("resumeSandbox", "ResumeSandboxInput", "sandbox { state }", id=sandbox, waitSeconds=60)
     before = int(await nestbox.run(sandbox, counted))
@@ -104,6 +106,11 @@ async def test_the_first_start_prints_a_line_that_creates_a_sandbox(nestbox: Pla
     assert '"userErrors": []' in done.stdout.replace(":[", ": [")
 
     async with httpx.AsyncClient(base_url=nestbox.url, trust_env=False) as client:
+        found = re.search(r"Sign in +(\S+) +with the password +(\S+)", nestbox.output)
+        assert found is not None, nestbox.output
+        headers = {"origin": nestbox.url, "x-nestbox-csrf": "1"}
+        signed_in = await client.post("/auth/sign-in", json={"email": found[1], "password": found[2]}, headers=headers)
+        assert signed_in.json()["user"]["email"] == "admin@nestbox.local"
         for path in ("/readyz", "/healthz", "/explorer", "/"):
             assert (await client.get(path)).status_code == httpx.codes.OK, path
 

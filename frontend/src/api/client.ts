@@ -1,23 +1,23 @@
 import { Client, fetchExchange, subscriptionExchange, type ExecutionResult } from '@urql/core';
 import { createClient as createSocket, type Client as Socket } from 'graphql-ws';
 
+import { cookiesOf, headersOf, type Credential } from './credential';
 import { paths } from './paths';
 
 /** The server and everything between sends something at least this often, or the connection counts as dead. */
 const PING_EVERY_MS = 10_000;
 const PONG_WITHIN_MS = 5_000;
 
-export const bearer = (key: string): string => `Bearer ${key}`;
-
 /**
  * The WebSocket of one session. It does not reconnect by itself: a stream that ends, for whatever reason, is started
  * again by `keepSubscribed`, which knows where it was.
  */
-export function openSocket(key: string): Socket {
+export function openSocket(credential: Credential): Socket {
   let pongTimeout: ReturnType<typeof setTimeout> | undefined;
   const socket: Socket = createSocket({
     url: paths.graphqlSocket,
-    connectionParams: { authorization: bearer(key) },
+    // a cookie comes with the connection by itself
+    connectionParams: credential.kind === 'key' ? headersOf(credential) : {},
     connectionAckWaitTimeout: PONG_WITHIN_MS,
     keepAlive: PING_EVERY_MS,
     retryAttempts: 0,
@@ -45,18 +45,18 @@ export interface Api {
   onConnected: (listener: () => void) => () => void;
 }
 
-/** What acts with this key. Nothing is cached: lists live by subscription, and mutations answer what they did. */
-export function createApi(key: string): Api {
-  const socket = openSocket(key);
-  return { client: createClient(key, socket), onConnected: (listener) => socket.on('connected', listener) };
+/** What acts for whoever this proves. Nothing is cached: lists live by subscription, and mutations answer what they did. */
+export function createApi(credential: Credential): Api {
+  const socket = openSocket(credential);
+  return { client: createClient(credential, socket), onConnected: (listener) => socket.on('connected', listener) };
 }
 
-function createClient(key: string, socket: Socket): Client {
+function createClient(credential: Credential, socket: Socket): Client {
   return new Client({
     url: paths.graphql,
     preferGetMethod: false,
     requestPolicy: 'network-only',
-    fetchOptions: { headers: { authorization: bearer(key) }, credentials: 'omit', cache: 'no-store' },
+    fetchOptions: { headers: headersOf(credential), credentials: cookiesOf(credential), cache: 'no-store' },
     exchanges: [
       fetchExchange,
       subscriptionExchange({

@@ -16,7 +16,7 @@ interface UserErrorLike {
   retryable: boolean;
 }
 
-/** Codes that end a session: the key is not, or no longer, accepted. */
+/** Codes that end a session: the key or the session is not, or no longer, accepted. */
 const SESSION_ENDED = new Set(['UNAUTHENTICATED']);
 /** WebSocket close codes of graphql-transport-ws with the same meaning. */
 const CLOSED_UNAUTHENTICATED = new Set<unknown>([4401, 4403]);
@@ -37,6 +37,13 @@ export function problemOf(error: unknown): Problem {
   return problemOfConnection(error.networkError, (error.response as Response | undefined)?.status);
 }
 
+/** What an endpoint beside GraphQL refused, from its JSON `{"error": {"code", "message", "requestId"}}`. */
+export function problemOfAnswer(answer: unknown, status: number): Problem {
+  const error = (answer as { error?: { code?: unknown; message?: unknown } } | null)?.error;
+  if (typeof error?.code !== 'string' || typeof error.message !== 'string') return problemOfConnection(null, status);
+  return problem(error.code, error.message, status === 429 || status >= 500);
+}
+
 /** What a payload's `userErrors` say, as a problem; null when there are none. */
 export function firstProblem(userErrors: readonly UserErrorLike[]): Problem | null {
   return userErrors[0] ?? null;
@@ -54,6 +61,10 @@ function problemOfConnection(cause: unknown, status: number | undefined): Proble
   if (status !== undefined && status >= 500) {
     return problem('UNAVAILABLE', `Nestbox answered with an error (HTTP ${status}). Try again in a moment.`, true);
   }
+  return unreachable();
+}
+
+export function unreachable(): Problem {
   return problem('UNREACHABLE', 'Nestbox does not answer. Is it running, and can this computer reach it?', true);
 }
 
@@ -63,7 +74,7 @@ function closeCode(cause: unknown): unknown {
 }
 
 function refusedKey(): Problem {
-  return problem('UNAUTHENTICATED', 'This API key is not accepted. It may be mistyped or revoked.');
+  return problem('UNAUTHENTICATED', 'This is not accepted, or no longer: the key was revoked, or the session has ended.');
 }
 
 function problem(code: string, message: string, retryable = false): Problem {

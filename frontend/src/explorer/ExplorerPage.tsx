@@ -2,26 +2,28 @@ import { createGraphiQLFetcher } from '@graphiql/toolkit';
 import { GraphiQL } from 'graphiql';
 import { useEffect, useState } from 'react';
 
-import { bearer, openSocket } from '../api/client';
+import { openSocket } from '../api/client';
+import { cookiesOf, headersOf, type Credential } from '../api/credential';
 import { paths } from '../api/paths';
 import { Header } from '../shell/Header';
 import type { SignedIn } from '../shell/SessionGate';
+import type { SessionControl } from '../shell/useSession';
 import { DEFAULT_QUERY } from './defaultQuery';
 
 interface Props {
   session: SignedIn;
-  onSignOut: () => void;
+  control: SessionControl;
 }
 
-/** GraphiQL with the key of the session on every request: in the header over HTTP, in connection_init over WebSocket. */
-export function ExplorerPage({ session, onSignOut }: Props) {
-  const [{ fetcher, socket }] = useState(() => makeFetcher(session.key));
+/** GraphiQL with what proves the session on every request, over HTTP and over WebSocket. */
+export function ExplorerPage({ session, control }: Props) {
+  const [{ fetcher, socket }] = useState(() => makeFetcher(session.credential));
 
   useEffect(() => () => void socket.dispose(), [socket]);
 
   return (
     <div className="explorer">
-      <Header viewer={session.viewer} connection={null} here="explorer" onSignOut={onSignOut} />
+      <Header viewer={session.viewer} connection={null} here="explorer" control={control} />
       <div className="explorer__body">
         <GraphiQL
           fetcher={fetcher}
@@ -39,11 +41,12 @@ export function ExplorerPage({ session, onSignOut }: Props) {
   );
 }
 
-function makeFetcher(key: string) {
-  const socket = openSocket(key);
+function makeFetcher(credential: Credential) {
+  const socket = openSocket(credential);
   const fetcher = createGraphiQLFetcher({
     url: paths.graphql,
-    headers: { authorization: bearer(key) },
+    headers: headersOf(credential),
+    fetch: (input, init) => fetch(input, { ...init, credentials: cookiesOf(credential) }),
     wsClient: socket,
   });
   return { fetcher, socket };

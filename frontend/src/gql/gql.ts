@@ -23,7 +23,19 @@ type Documents = {
     "\n  mutation StartSandbox($id: ID!) {\n    outcome: startSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.StartSandboxDocument,
     "\n  mutation DeleteSandbox($id: ID!) {\n    outcome: deleteSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.DeleteSandboxDocument,
     "\n  mutation RunCommand($sandboxId: ID!, $shell: String!) {\n    exec(input: { sandboxId: $sandboxId, shell: $shell }) {\n      result {\n        exitCode\n        signal\n        timedOut\n        durationMs\n        stdout\n        stderr\n        stdoutTruncated\n        stderrTruncated\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.RunCommandDocument,
-    "\n  query Viewer {\n    viewer {\n      teamName\n      keyName\n      isPlatformAdmin\n    }\n  }\n": typeof types.ViewerDocument,
+    "\n  query Viewer {\n    viewer {\n      id\n      name\n      email\n      teamId\n      teamName\n      role\n      scopes\n      isPlatformAdmin\n      teams {\n        id\n        name\n        role\n      }\n    }\n  }\n": typeof types.ViewerDocument,
+    "\n  mutation SwitchTeam($teamId: ID!) {\n    switchTeam(input: { teamId: $teamId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.SwitchTeamDocument,
+    "\n  query Team($admin: Boolean!, $keysAfter: String, $membersAfter: String) {\n    team {\n      id\n      name\n      members(first: 100, after: $membersAfter) {\n        totalCount\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n        nodes {\n          id\n          name\n          email\n          role\n          deactivated\n        }\n      }\n      invitations(first: 100) @include(if: $admin) {\n        nodes {\n          id\n          email\n          role\n          invitedBy\n          expiresAt\n        }\n      }\n      apiKeys(first: 50, after: $keysAfter) @include(if: $admin) {\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n        nodes {\n          id\n          name\n          scopes\n          createdBy\n          createdAt\n          lastUsedAt\n          expiresAt\n          revokedAt\n        }\n      }\n    }\n  }\n": typeof types.TeamDocument,
+    "\n  mutation InviteMember($email: String!, $role: Role!) {\n    inviteMember(input: { email: $email, role: $role }) {\n      link\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.InviteMemberDocument,
+    "\n  mutation RevokeInvitation($id: ID!) {\n    outcome: revokeInvitation(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.RevokeInvitationDocument,
+    "\n  mutation ChangeMemberRole($userId: ID!, $role: Role!) {\n    outcome: changeMemberRole(input: { userId: $userId, role: $role }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.ChangeMemberRoleDocument,
+    "\n  mutation RemoveMember($userId: ID!) {\n    outcome: removeMember(input: { userId: $userId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.RemoveMemberDocument,
+    "\n  mutation TransferOwnership($userId: ID!) {\n    outcome: transferOwnership(input: { userId: $userId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.TransferOwnershipDocument,
+    "\n  mutation LeaveTeam($teamId: ID!) {\n    outcome: leaveTeam(input: { teamId: $teamId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.LeaveTeamDocument,
+    "\n  mutation CreateTeam($name: String!) {\n    createTeam(input: { name: $name }) {\n      team {\n        id\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.CreateTeamDocument,
+    "\n  mutation CreateApiKey($input: CreateApiKeyInput!) {\n    createApiKey(input: $input) {\n      key\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.CreateApiKeyDocument,
+    "\n  mutation RevokeApiKey($id: ID!) {\n    outcome: revokeApiKey(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.RevokeApiKeyDocument,
+    "\n  mutation ChangePassword($current: String!, $new: String!) {\n    outcome: changePassword(input: { currentPassword: $current, newPassword: $new }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.ChangePasswordDocument,
 };
 const documents: Documents = {
     "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n": types.SandboxRowFragmentDoc,
@@ -35,7 +47,19 @@ const documents: Documents = {
     "\n  mutation StartSandbox($id: ID!) {\n    outcome: startSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.StartSandboxDocument,
     "\n  mutation DeleteSandbox($id: ID!) {\n    outcome: deleteSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.DeleteSandboxDocument,
     "\n  mutation RunCommand($sandboxId: ID!, $shell: String!) {\n    exec(input: { sandboxId: $sandboxId, shell: $shell }) {\n      result {\n        exitCode\n        signal\n        timedOut\n        durationMs\n        stdout\n        stderr\n        stdoutTruncated\n        stderrTruncated\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.RunCommandDocument,
-    "\n  query Viewer {\n    viewer {\n      teamName\n      keyName\n      isPlatformAdmin\n    }\n  }\n": types.ViewerDocument,
+    "\n  query Viewer {\n    viewer {\n      id\n      name\n      email\n      teamId\n      teamName\n      role\n      scopes\n      isPlatformAdmin\n      teams {\n        id\n        name\n        role\n      }\n    }\n  }\n": types.ViewerDocument,
+    "\n  mutation SwitchTeam($teamId: ID!) {\n    switchTeam(input: { teamId: $teamId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.SwitchTeamDocument,
+    "\n  query Team($admin: Boolean!, $keysAfter: String, $membersAfter: String) {\n    team {\n      id\n      name\n      members(first: 100, after: $membersAfter) {\n        totalCount\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n        nodes {\n          id\n          name\n          email\n          role\n          deactivated\n        }\n      }\n      invitations(first: 100) @include(if: $admin) {\n        nodes {\n          id\n          email\n          role\n          invitedBy\n          expiresAt\n        }\n      }\n      apiKeys(first: 50, after: $keysAfter) @include(if: $admin) {\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n        nodes {\n          id\n          name\n          scopes\n          createdBy\n          createdAt\n          lastUsedAt\n          expiresAt\n          revokedAt\n        }\n      }\n    }\n  }\n": types.TeamDocument,
+    "\n  mutation InviteMember($email: String!, $role: Role!) {\n    inviteMember(input: { email: $email, role: $role }) {\n      link\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.InviteMemberDocument,
+    "\n  mutation RevokeInvitation($id: ID!) {\n    outcome: revokeInvitation(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.RevokeInvitationDocument,
+    "\n  mutation ChangeMemberRole($userId: ID!, $role: Role!) {\n    outcome: changeMemberRole(input: { userId: $userId, role: $role }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.ChangeMemberRoleDocument,
+    "\n  mutation RemoveMember($userId: ID!) {\n    outcome: removeMember(input: { userId: $userId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.RemoveMemberDocument,
+    "\n  mutation TransferOwnership($userId: ID!) {\n    outcome: transferOwnership(input: { userId: $userId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.TransferOwnershipDocument,
+    "\n  mutation LeaveTeam($teamId: ID!) {\n    outcome: leaveTeam(input: { teamId: $teamId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.LeaveTeamDocument,
+    "\n  mutation CreateTeam($name: String!) {\n    createTeam(input: { name: $name }) {\n      team {\n        id\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.CreateTeamDocument,
+    "\n  mutation CreateApiKey($input: CreateApiKeyInput!) {\n    createApiKey(input: $input) {\n      key\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.CreateApiKeyDocument,
+    "\n  mutation RevokeApiKey($id: ID!) {\n    outcome: revokeApiKey(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.RevokeApiKeyDocument,
+    "\n  mutation ChangePassword($current: String!, $new: String!) {\n    outcome: changePassword(input: { currentPassword: $current, newPassword: $new }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.ChangePasswordDocument,
 };
 
 /**
@@ -91,7 +115,55 @@ export function graphql(source: "\n  mutation RunCommand($sandboxId: ID!, $shell
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
-export function graphql(source: "\n  query Viewer {\n    viewer {\n      teamName\n      keyName\n      isPlatformAdmin\n    }\n  }\n"): (typeof documents)["\n  query Viewer {\n    viewer {\n      teamName\n      keyName\n      isPlatformAdmin\n    }\n  }\n"];
+export function graphql(source: "\n  query Viewer {\n    viewer {\n      id\n      name\n      email\n      teamId\n      teamName\n      role\n      scopes\n      isPlatformAdmin\n      teams {\n        id\n        name\n        role\n      }\n    }\n  }\n"): (typeof documents)["\n  query Viewer {\n    viewer {\n      id\n      name\n      email\n      teamId\n      teamName\n      role\n      scopes\n      isPlatformAdmin\n      teams {\n        id\n        name\n        role\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation SwitchTeam($teamId: ID!) {\n    switchTeam(input: { teamId: $teamId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation SwitchTeam($teamId: ID!) {\n    switchTeam(input: { teamId: $teamId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query Team($admin: Boolean!, $keysAfter: String, $membersAfter: String) {\n    team {\n      id\n      name\n      members(first: 100, after: $membersAfter) {\n        totalCount\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n        nodes {\n          id\n          name\n          email\n          role\n          deactivated\n        }\n      }\n      invitations(first: 100) @include(if: $admin) {\n        nodes {\n          id\n          email\n          role\n          invitedBy\n          expiresAt\n        }\n      }\n      apiKeys(first: 50, after: $keysAfter) @include(if: $admin) {\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n        nodes {\n          id\n          name\n          scopes\n          createdBy\n          createdAt\n          lastUsedAt\n          expiresAt\n          revokedAt\n        }\n      }\n    }\n  }\n"): (typeof documents)["\n  query Team($admin: Boolean!, $keysAfter: String, $membersAfter: String) {\n    team {\n      id\n      name\n      members(first: 100, after: $membersAfter) {\n        totalCount\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n        nodes {\n          id\n          name\n          email\n          role\n          deactivated\n        }\n      }\n      invitations(first: 100) @include(if: $admin) {\n        nodes {\n          id\n          email\n          role\n          invitedBy\n          expiresAt\n        }\n      }\n      apiKeys(first: 50, after: $keysAfter) @include(if: $admin) {\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n        nodes {\n          id\n          name\n          scopes\n          createdBy\n          createdAt\n          lastUsedAt\n          expiresAt\n          revokedAt\n        }\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation InviteMember($email: String!, $role: Role!) {\n    inviteMember(input: { email: $email, role: $role }) {\n      link\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation InviteMember($email: String!, $role: Role!) {\n    inviteMember(input: { email: $email, role: $role }) {\n      link\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation RevokeInvitation($id: ID!) {\n    outcome: revokeInvitation(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation RevokeInvitation($id: ID!) {\n    outcome: revokeInvitation(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation ChangeMemberRole($userId: ID!, $role: Role!) {\n    outcome: changeMemberRole(input: { userId: $userId, role: $role }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation ChangeMemberRole($userId: ID!, $role: Role!) {\n    outcome: changeMemberRole(input: { userId: $userId, role: $role }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation RemoveMember($userId: ID!) {\n    outcome: removeMember(input: { userId: $userId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation RemoveMember($userId: ID!) {\n    outcome: removeMember(input: { userId: $userId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation TransferOwnership($userId: ID!) {\n    outcome: transferOwnership(input: { userId: $userId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation TransferOwnership($userId: ID!) {\n    outcome: transferOwnership(input: { userId: $userId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation LeaveTeam($teamId: ID!) {\n    outcome: leaveTeam(input: { teamId: $teamId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation LeaveTeam($teamId: ID!) {\n    outcome: leaveTeam(input: { teamId: $teamId }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation CreateTeam($name: String!) {\n    createTeam(input: { name: $name }) {\n      team {\n        id\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation CreateTeam($name: String!) {\n    createTeam(input: { name: $name }) {\n      team {\n        id\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation CreateApiKey($input: CreateApiKeyInput!) {\n    createApiKey(input: $input) {\n      key\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation CreateApiKey($input: CreateApiKeyInput!) {\n    createApiKey(input: $input) {\n      key\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation RevokeApiKey($id: ID!) {\n    outcome: revokeApiKey(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation RevokeApiKey($id: ID!) {\n    outcome: revokeApiKey(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation ChangePassword($current: String!, $new: String!) {\n    outcome: changePassword(input: { currentPassword: $current, newPassword: $new }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation ChangePassword($current: String!, $new: String!) {\n    outcome: changePassword(input: { currentPassword: $current, newPassword: $new }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
 
 export function graphql(source: string) {
   return (documents as any)[source] ?? {};

@@ -1,11 +1,11 @@
 import { useCallback, useState } from 'react';
 
 import { paths } from '../api/paths';
-import type { Problem } from '../api/problem';
 import type { SandboxRow } from '../live/sandboxList';
 import { useLiveSandboxes } from '../live/useLiveSandboxes';
 import { Header } from '../shell/Header';
 import type { SignedIn } from '../shell/SessionGate';
+import type { SessionControl } from '../shell/useSession';
 import { Icon } from '../ui/Icon';
 import { CreateDialog } from './CreateDialog';
 import { DeleteDialog } from './DeleteDialog';
@@ -18,13 +18,13 @@ import { useRuns } from './useRuns';
 
 interface Props {
   session: SignedIn;
-  onSignOut: (problem?: Problem) => void;
+  control: SessionControl;
 }
 
 type Asking = { what: 'create' } | { what: 'delete'; sandbox: SandboxRow } | null;
 
-export function SandboxesPage({ session, onSignOut }: Props) {
-  const { rows, loaded, truncated, connection } = useLiveSandboxes(session.api, onSignOut);
+export function SandboxesPage({ session, control }: Props) {
+  const { rows, loaded, truncated, connection } = useLiveSandboxes(session.api, control.refresh);
   const commands = useCommands();
   const runs = useRuns();
   const [asking, setAsking] = useState<Asking>(null);
@@ -48,7 +48,7 @@ export function SandboxesPage({ session, onSignOut }: Props) {
 
   return (
     <>
-      <Header viewer={session.viewer} connection={connection} here="dashboard" onSignOut={onSignOut} />
+      <Header viewer={session.viewer} connection={connection} here="dashboard" control={control} />
       <main className={open ? 'page page--split' : 'page'}>
         <section className="page__list" aria-labelledby="page-heading" aria-busy={!loaded}>
           <div className="page__title">

@@ -1,14 +1,17 @@
 import { paths } from '../api/paths';
 import type { ConnectionState } from '../live/useLiveSandboxes';
 import { Logo } from '../ui/Logo';
-import type { Viewer } from './useSession';
+import { TeamSwitch } from './TeamSwitch';
+import type { SessionControl, Viewer } from './useSession';
+
+export type Page = 'dashboard' | 'team' | 'explorer';
 
 interface Props {
   viewer: Viewer;
   /** Null on pages that watch nothing. */
   connection: ConnectionState | null;
-  here: 'dashboard' | 'explorer';
-  onSignOut: () => void;
+  here: Page;
+  control: SessionControl;
 }
 
 const CONNECTION_WORDS: Record<ConnectionState, string> = {
@@ -17,29 +20,32 @@ const CONNECTION_WORDS: Record<ConnectionState, string> = {
   reconnecting: 'Reconnecting…',
 };
 
-export function Header({ viewer, connection, here, onSignOut }: Props) {
+const PAGES: readonly { page: Page; name: string; path: string }[] = [
+  { page: 'dashboard', name: 'Sandboxes', path: paths.dashboard },
+  { page: 'team', name: 'Team', path: paths.team },
+  { page: 'explorer', name: 'Explorer', path: paths.explorer },
+];
+
+export function Header({ viewer, connection, here, control }: Props) {
   return (
     <header className="header">
       <a className="header__home" href={paths.dashboard}>
         <Logo />
       </a>
-      <span className="header__team" title={`Signed in with the key “${viewer.keyName}”`}>
-        <bdi>{viewer.teamName}</bdi>
-      </span>
+      <TeamSwitch viewer={viewer} onSwitched={control.refresh} />
       {connection && (
         <span className={`connection connection--${connection}`} role="status">
           {CONNECTION_WORDS[connection]}
         </span>
       )}
       <nav className="header__nav" aria-label="Pages">
-        <a href={paths.dashboard} aria-current={here === 'dashboard' ? 'page' : undefined}>
-          Sandboxes
-        </a>
-        <a href={paths.explorer} aria-current={here === 'explorer' ? 'page' : undefined}>
-          Explorer
-        </a>
+        {PAGES.map(({ page, name, path }) => (
+          <a href={path} aria-current={here === page ? 'page' : undefined} key={page}>
+            {name}
+          </a>
+        ))}
       </nav>
-      <button className="button button--quiet" type="button" onClick={onSignOut}>
+      <button className="button button--quiet" type="button" title={`Signed in as ${viewer.email ?? viewer.name}`} onClick={control.signOut}>
         Sign out
       </button>
     </header>

@@ -8,16 +8,21 @@ export type SignedIn = Extract<Session, { status: 'signed-in' }>;
 
 interface Props {
   title: string;
-  children: (session: SignedIn, signOut: SessionControl['signOut']) => ReactNode;
+  children: (session: SignedIn, control: SessionControl) => ReactNode;
 }
 
-/** Shows its children to somebody who is signed in, and the way to get there to everybody else. */
+/** Shows its children to somebody who is signed in, anew for each team, and the way to get there to everybody else. */
 export function SessionGate({ title, children }: Props) {
-  const { session, signIn, signOut } = useSession();
+  const control = useSession();
+  const { session, signIn, signOut, refresh } = control;
 
   switch (session.status) {
     case 'signed-in':
-      return <Provider value={session.api.client}>{children(session, signOut)}</Provider>;
+      return (
+        <Provider value={session.api.client} key={`${session.viewer.id} ${session.viewer.teamId ?? ''}`}>
+          {children(session, control)}
+        </Provider>
+      );
     case 'unreachable':
       return (
         <main className="sign-in">
@@ -29,18 +34,12 @@ export function SessionGate({ title, children }: Props) {
                 className="button button--primary"
                 type="button"
                 onClick={() => {
-                  signIn(session.key);
+                  refresh();
                 }}
               >
                 Try again
               </button>
-              <button
-                className="button"
-                type="button"
-                onClick={() => {
-                  signOut();
-                }}
-              >
+              <button className="button" type="button" onClick={signOut}>
                 Sign out
               </button>
             </div>
@@ -49,8 +48,8 @@ export function SessionGate({ title, children }: Props) {
       );
     case 'checking':
       if (session.first) return <main className="sign-in" aria-busy="true" />;
-      return <SignIn title={title} checking problem={null} onSignIn={signIn} />;
+      return <SignIn title={title} checking problem={null} oidc={session.oidc} onSignIn={signIn} />;
     case 'signed-out':
-      return <SignIn title={title} checking={false} problem={session.problem} onSignIn={signIn} />;
+      return <SignIn title={title} checking={false} problem={session.problem} oidc={session.oidc} onSignIn={signIn} />;
   }
 }

@@ -1,29 +1,38 @@
-import { useId, useRef, useState, type SubmitEvent } from 'react';
+import { useId, useState, type SubmitEvent } from 'react';
 
+import { paths, signInFailure } from '../api/paths';
 import type { Problem } from '../api/problem';
 import { Logo } from '../ui/Logo';
+import { SecretField } from '../ui/SecretField';
+import type { Oidc, Proof } from './useSession';
 
 interface Props {
   title: string;
   checking: boolean;
   problem: Problem | null;
-  onSignIn: (key: string) => void;
+  oidc: Oidc;
+  onSignIn: (proof: Proof) => void;
 }
 
-/** Asks for the API key. The field has no name and the page forbids form targets, so the key cannot end up in an address. */
-export function SignIn({ title, checking, problem, onSignIn }: Props) {
-  const [key, setKey] = useState('');
-  const [missing, setMissing] = useState(false);
-  const input = useRef<HTMLInputElement>(null);
-  const ids = { input: useId(), hint: useId(), error: useId() };
-  const message = missing ? 'Enter an API key first.' : problem?.message;
+/**
+ * Asks who somebody is: by address and password, or by an API key. The fields have no names and the page forbids form
+ * targets, so neither can end up in an address.
+ */
+export function SignIn({ title, checking, problem, oidc, onSignIn }: Props) {
+  const [way, setWay] = useState<Proof['kind']>('password');
+  const [email, setEmail] = useState('');
+  const [secret, setSecret] = useState('');
+  const [missing, setMissing] = useState<string | null>(null);
+  const ids = { email: useId(), error: useId() };
+  const byKey = way === 'key';
+  const message = missing ?? problem?.message ?? (signInFailure() && 'The other service did not sign you in, or you have no account here.');
 
   function submit(event: SubmitEvent): void {
     event.preventDefault();
-    const trimmed = key.trim();
-    setMissing(trimmed === '');
-    if (trimmed === '') input.current?.focus();
-    else onSignIn(trimmed);
+    if (checking) return;
+    const lacks = missingPart(byKey, email, secret);
+    setMissing(lacks);
+    if (lacks === null) onSignIn(byKey ? { kind: 'key', key: secret.trim() } : { kind: 'password', email, password: secret });
   }
 
   return (
@@ -31,24 +40,38 @@ export function SignIn({ title, checking, problem, onSignIn }: Props) {
       <form className="sign-in__card" onSubmit={submit} noValidate>
         <Logo />
         <h1>{title}</h1>
-        <label className="field__label" htmlFor={ids.input}>
-          API key
-        </label>
-        <input
-          id={ids.input}
-          ref={input}
-          className="input input--mono"
-          type="password"
-          autoComplete="off"
-          autoFocus
-          spellCheck={false}
-          placeholder="nb_…"
-          value={key}
-          aria-invalid={message !== undefined}
-          aria-describedby={message === undefined ? ids.hint : `${ids.error} ${ids.hint}`}
-          onChange={(event) => {
-            setKey(event.target.value);
-            setMissing(false);
+        {!byKey && (
+          <div className="field">
+            <label className="field__label" htmlFor={ids.email}>
+              Email
+            </label>
+            <input
+              id={ids.email}
+              className="input"
+              type="email"
+              autoComplete="username"
+              autoFocus
+              spellCheck={false}
+              value={email}
+              aria-describedby={ids.error}
+              onChange={(event) => {
+                setEmail(event.target.value);
+              }}
+            />
+          </div>
+        )}
+        <SecretField
+          key={way}
+          label={byKey ? 'API key' : 'Password'}
+          autoComplete={byKey ? 'off' : 'current-password'}
+          autoFocus={byKey}
+          placeholder={byKey ? 'nb_…' : ''}
+          value={secret}
+          invalid={Boolean(message)}
+          describedBy={ids.error}
+          onChange={(value) => {
+            setSecret(value);
+            setMissing(null);
           }}
         />
         <p className="field__error" id={ids.error} role="alert">
@@ -57,11 +80,40 @@ export function SignIn({ title, checking, problem, onSignIn }: Props) {
         <button className="button button--primary button--wide" type="submit" aria-disabled={checking}>
           {checking ? 'Signing in…' : 'Sign in'}
         </button>
-        <p className="sign-in__hint" id={ids.hint}>
-          The first start of Nestbox prints a key. Lost it? <code>nestbox key create</code> makes another. It stays in this tab
-          only.
+        {oidc && (
+          <a className="button button--wide" href={paths.oidcStart}>
+            Continue with {oidc.name}
+          </a>
+        )}
+        <button
+          className="button button--quiet button--wide"
+          type="button"
+          onClick={() => {
+            setWay(byKey ? 'password' : 'key');
+            setSecret('');
+            setMissing(null);
+          }}
+        >
+          {byKey ? 'Sign in with a password instead' : 'Use a key instead'}
+        </button>
+        <p className="sign-in__hint">
+          {byKey ? (
+            <>
+              <code>nestbox key create</code> makes one. It stays in this tab only.
+            </>
+          ) : (
+            <>
+              The first start of Nestbox prints an account and its password. Lost it? <code>nestbox user reset-password</code> makes
+              another.
+            </>
+          )}
         </p>
       </form>
     </main>
   );
+}
+
+function missingPart(byKey: boolean, email: string, secret: string): string | null {
+  if (byKey) return secret.trim() === '' ? 'Enter an API key first.' : null;
+  return email.trim() === '' || secret === '' ? 'Enter your email address and your password first.' : null;
 }

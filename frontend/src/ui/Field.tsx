@@ -6,16 +6,17 @@ interface Props {
   value: string;
   error: string | null;
   autoFocus?: boolean;
+  required?: boolean;
   onChange: (value: string) => void;
 }
 
 /** A line of text with its label, its hint and what is wrong with it. */
-export function Field({ label, hint, value, error, autoFocus = false, onChange }: Props) {
+export function Field({ label, hint, value, error, autoFocus = false, required = false, onChange }: Props) {
   const ids = { input: useId(), hint: useId(), error: useId() };
   return (
     <div className="field">
       <label className="field__label" htmlFor={ids.input}>
-        {label} <span className="field__optional">optional</span>
+        {label} {!required && <span className="field__optional">optional</span>}
       </label>
       <input
         id={ids.input}

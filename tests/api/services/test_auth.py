@@ -7,12 +7,13 @@ import pytest
 
 from api.errors import Invalid, NotFound, Unauthenticated
 from api.ids import DEFAULT_TEAM_ID, Kind, new_id, wire_id
-from api.services.auth import BELIEVED_SECONDS, RECHECK_SECONDS
+from api.services.auth import RECHECK_SECONDS
+from api.services.beliefs import BELIEVED_SECONDS
 from tests.api.running import Running
 
 
 async def _key(running: Running, *, admin: bool = False) -> str:
-    return await running.services.auth.create_key("a key", team_id=DEFAULT_TEAM_ID, is_platform_admin=admin)
+    return await running.services.api_keys.make("a key", team_id=DEFAULT_TEAM_ID, is_platform_admin=admin)
 
 
 async def test_a_key_says_who_is_asking(lonely: Running) -> None:
@@ -63,7 +64,7 @@ async def test_a_revoked_or_expired_key_is_refused_within_seconds(lonely: Runnin
     ):
         key = await _key(lonely)
         principal = await lonely.services.auth.authenticate(key)
-        await lonely.database.execute(statement, principal.api_key_id)
+        await lonely.database.execute(statement, principal.id)
         assert BELIEVED_SECONDS < 5
 
         lonely.clock.offset += timedelta(seconds=BELIEVED_SECONDS)
@@ -79,7 +80,7 @@ async def test_a_busy_key_writes_its_use_once_a_minute(lonely: Running) -> None:
     principal = await lonely.services.auth.authenticate(key)
 
     async def last_used() -> object:
-        return await lonely.database.fetchval("SELECT last_used_at FROM api_keys WHERE id = $1", principal.api_key_id)
+        return await lonely.database.fetchval("SELECT last_used_at FROM api_keys WHERE id = $1", principal.id)
 
     first = await last_used()
     assert first is not None
@@ -94,18 +95,18 @@ async def test_a_busy_key_writes_its_use_once_a_minute(lonely: Running) -> None:
 async def test_keys_need_a_name_and_a_team(lonely: Running) -> None:
     for name in ("", "x" * 201, "a\nb"):
         with pytest.raises(Invalid):
-            await lonely.services.auth.create_key(name, team_id=DEFAULT_TEAM_ID, is_platform_admin=False)
+            await lonely.services.api_keys.make(name, team_id=DEFAULT_TEAM_ID, is_platform_admin=False)
     with pytest.raises(NotFound):
-        await lonely.services.auth.create_key("name", team_id=new_id(), is_platform_admin=False)
+        await lonely.services.api_keys.make("name", team_id=new_id(), is_platform_admin=False)
 
 
 async def test_keys_are_listed_with_their_last_use_and_without_secrets(lonely: Running) -> None:
     key = await _key(lonely)
-    mine = next(record for record in await lonely.services.auth.list_keys() if record.last_used_at is None)
+    mine = next(record for record in await lonely.services.api_keys.list_all() if record.last_used_at is None)
     assert (mine.name, mine.team_name, mine.is_platform_admin, mine.revoked_at) == ("a key", "default", False, None)
     principal = await lonely.services.auth.authenticate(key)
-    assert principal.api_key_id == mine.id
-    used = next(record for record in await lonely.services.auth.list_keys() if record.id == mine.id)
+    assert principal.id == mine.id
+    used = next(record for record in await lonely.services.api_keys.list_all() if record.id == mine.id)
     assert used.last_used_at is not None
 
 
@@ -113,16 +114,16 @@ async def test_a_key_is_revoked_by_its_id_and_by_itself(lonely: Running) -> None
     for part in ("id", "key", "first part of the key"):
         key = await _key(lonely)
         principal = await lonely.services.auth.authenticate(key)
-        id_ = wire_id(Kind.API_KEY, principal.api_key_id)
+        id_ = wire_id(Kind.API_KEY, principal.id)
         name = {"id": id_, "key": key, "first part of the key": key.rsplit("_", 1)[0]}[part]
-        assert await lonely.services.auth.revoke_key(name) == principal.api_key_id
+        assert await lonely.services.api_keys.end(name) == principal.id
         with pytest.raises(Unauthenticated):
             await lonely.services.auth.authenticate(key)
         with pytest.raises(NotFound):
-            await lonely.services.auth.revoke_key(name)
+            await lonely.services.api_keys.end(name)
     for text in ("", "nb_", "key-1", wire_id(Kind.SANDBOX, new_id())):
         with pytest.raises(Invalid, match="names no key"):
-            await lonely.services.auth.revoke_key(text)
+            await lonely.services.api_keys.end(text)
 
 
 async def test_work_goes_on_as_long_as_the_key_is_good(lonely: Running) -> None:
@@ -132,7 +133,7 @@ async def test_work_goes_on_as_long_as_the_key_is_good(lonely: Running) -> None:
 
 async def test_work_of_a_revoked_key_is_cancelled_within_five_seconds(lonely: Running) -> None:
     principal = await lonely.services.auth.authenticate(await _key(lonely))
-    await lonely.database.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", principal.api_key_id)
+    await lonely.database.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", principal.id)
     ended = asyncio.Event()
 
     async def work() -> None:

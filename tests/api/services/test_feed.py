@@ -191,9 +191,7 @@ def _has_read(feed: Feed, running: Running, sandbox_id: UUID, version: int) -> b
 async def test_a_revoked_key_ends_its_streams(running: Running) -> None:
     async with listening(sandboxes(running)) as told:
         await told.hears(Reset)
-        await running.database.execute(
-            "UPDATE api_keys SET revoked_at = now() WHERE id = $1", running.principal.api_key_id
-        )
+        await running.database.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", running.principal.id)
         await eventually(lambda: told.error is not None, seconds=6)
 
 

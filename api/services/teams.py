@@ -1,0 +1,64 @@
+"""Teams."""
+
+from api.clock import Clock
+from api.db import memberships, teams
+from api.db.database import Database
+from api.domain.page import Page, PageRequest
+from api.domain.principal import (
+    Principal,
+    Role,
+    Scope,
+    require,
+    require_platform_admin,
+    require_user,
+)
+from api.domain.team import TEAMS_PER_USER_MAX, Team, TeamOfUser, TeamSummary, check_team_name
+from api.errors import Conflict, Forbidden
+from api.ids import new_id
+from api.services.sessions import Sessions
+
+
+class Teams:
+    """What a caller can see of teams, and making one."""
+
+    def __init__(self, database: Database, clock: Clock, sessions: Sessions) -> None:
+        self._database = database
+        self._clock = clock
+        self._sessions = sessions
+
+    async def own(self, principal: Principal) -> Team | None:
+        """The team that the caller acts for. Raises: MissingScope for somebody who is in none."""
+        require(principal, Scope.READ)
+        return await teams.get(self._database, principal.team_id)
+
+    async def of_caller(self, principal: Principal) -> tuple[TeamOfUser, ...]:
+        """The teams that the caller can switch to, the one it acts for among them; none for a key."""
+        return await teams.of_user(self._database, principal.id) if principal.session_id else ()
+
+    async def create(self, principal: Principal, name: str) -> Team:
+        """Makes a team whose owner is the caller. The session goes on to act for the team that it acted for.
+
+        Raises:
+            Forbidden: the caller is no person. Invalid: the name. Conflict: `LIMIT_REACHED`.
+        """
+        require_user(principal)
+        team = Team(new_id(), check_team_name(name), self._clock.now())
+        async with self._database.transaction() as transaction:
+            if not await teams.lock_user(transaction, principal.id):
+                raise Forbidden("This account is deactivated.")
+            if len(await teams.of_user(transaction, principal.id)) >= TEAMS_PER_USER_MAX:
+                raise Conflict(f"A person can be in at most {TEAMS_PER_USER_MAX} teams.", code="LIMIT_REACHED")
+            await teams.insert(transaction, team)
+            await memberships.insert(transaction, team.id, principal.id, Role.OWNER, team.created_at)
+        self._sessions.forget()
+        return team
+
+    async def list(self, principal: Principal, page: PageRequest) -> Page[TeamSummary]:
+        """All teams, the oldest first. Raises: Forbidden for all but platform admins."""
+        require_platform_admin(principal)
+        return await teams.page(self._database, page)
+
+    async def count(self, principal: Principal) -> int:
+        """How many teams there are. Raises: as `list`."""
+        require_platform_admin(principal)
+        return await teams.count(self._database)
