@@ -15,7 +15,9 @@ from starlette.applications import Starlette
 
 from api.app import build_app
 from api.db.migrate import migrate
+from api.domain.principal import SYSTEM_ACTOR
 from api.errors import Internal, NestboxError
+from api.hosts.authority import authority_in
 from api.ids import DEFAULT_TEAM_ID, Kind, wire_id
 from api.logs import configure_logs
 from api.schema.schema import build_schema, print_sdl
@@ -125,6 +127,14 @@ async def list_keys(settings: Settings) -> str:
     return json.dumps(shown, ensure_ascii=False, indent=1)
 
 
+async def create_host_token(settings: Settings) -> str:
+    """A token with which one host can join within the next hour."""
+    authority = authority_in(settings.authority_dir)
+    url = settings.database_url.get_secret_value()
+    async with Services(url, host_addresses=(), agent_token="", authority=authority) as services:
+        return (await services.registrations.new_token(SYSTEM_ACTOR)).token
+
+
 async def revoke_key(settings: Settings, key: str) -> str:
     """Ends an API key, as `Auth.revoke_key` takes it; the id of the key."""
     async with _auth(settings) as auth:
@@ -143,6 +153,7 @@ def main() -> None:
     commands.add_parser("list-keys", help="print all API keys as JSON: what they are called and when they were used")
     ended = commands.add_parser("revoke-key", help="end an API key, within seconds, and print its id")
     ended.add_argument("key", help="its id (key-…), or the key itself")
+    commands.add_parser("create-host-token", help="make a token with which one host can join within an hour")
     commands.add_parser("export-schema", help="print the GraphQL schema")
     arguments = parser.parse_args()
 
@@ -158,6 +169,8 @@ def main() -> None:
             sys.stdout.write(asyncio.run(create_key(settings, arguments.name, admin=arguments.admin)) + "\n")
         elif arguments.command == "list-keys":
             sys.stdout.write(asyncio.run(list_keys(settings)) + "\n")
+        elif arguments.command == "create-host-token":
+            sys.stdout.write(asyncio.run(create_host_token(settings)) + "\n")
         elif arguments.command == "revoke-key":
             sys.stdout.write(asyncio.run(revoke_key(settings, arguments.key)) + "\n")
         else:

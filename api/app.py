@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from api.faults import armed
+from api.hosts.authority import authority_in
 from api.http.errors import error_response
 from api.http.files import FileEndpoint
 from api.http.gateway import Gateway
@@ -19,6 +20,7 @@ from api.http.graphql import GraphQLOverHTTP
 from api.http.health import Readiness, healthz
 from api.http.middleware import RequestMiddleware
 from api.http.pages import Pages
+from api.http.registration import RegistrationEndpoint
 from api.http.websocket import GraphQLOverWebSocket
 from api.reconciler.reconciler import Reconciler
 from api.schema.execution import GraphQL
@@ -33,12 +35,13 @@ def build_app(settings: Settings) -> Starlette:
     `app.state.failed` is an event: once set, a part that everything needs is gone, and the server must be ended.
 
     Raises:
-        OSError: the file with the agents' secret cannot be read.
+        OSError: the file with the agents' secret, or the certificate authority, cannot be read.
     """
     services = Services(
         settings.database_url.get_secret_value(),
         host_addresses=settings.hosts,
         agent_token=settings.agent_token(),
+        authority=authority_in(settings.authority_dir),
         faults=armed(settings.api_faults),
     )
     reconciler = Reconciler(services, keep_events=timedelta(days=settings.event_retention_days))
@@ -61,6 +64,7 @@ def build_app(settings: Settings) -> Starlette:
             Route("/graphql", GraphQLOverHTTP(gateway)),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway, allowed_origins=settings.allowed_origins)),
             Route("/sandboxes/{id}/files", FileEndpoint(services)),
+            Route("/hosts/register", RegistrationEndpoint(services)),
             Route("/schema.graphql", schema_text),
             Route("/healthz", healthz),
             Route("/readyz", Readiness(services).readyz),

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import os
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -148,6 +148,23 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         return certificate.public_bytes(Encoding.PEM)
+
+
+def authority_in(folder: Path | None) -> Authority | None:
+    """The authority in a folder, made if there is none; None without a folder.
+
+    Raises: OSError, ValueError, TypeError: what is there is no authority.
+    """
+    if folder is None:
+        return None
+    if not (folder / CERTIFICATE).exists():
+        try:
+            return Authority.create(folder, datetime.now(UTC))
+        except FileExistsError as error:
+            raise OSError(
+                f"{folder} holds half of an authority: remove {KEY} there, or give back {CERTIFICATE}"
+            ) from error
+    return Authority.load(folder)
 
 
 def server_name(host_id: UUID) -> str:

@@ -9,6 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from api.schema.exec import ExecCommands
 from api.schema.files import FileCommands
+from api.schema.host_tokens import HostTokenCommands
 from api.schema.hosts import AdminQueries, Host
 from api.schema.nodes import NodeQueries
 from api.schema.operations import Operation
@@ -29,7 +30,7 @@ class Query(ViewerQueries, NodeQueries, SandboxQueries, TemplateQueries, AdminQu
 @strawberry.type(
     description="Everything that can be done. Each takes one input and answers with `userErrors` when it was refused."
 )
-class Mutation(SandboxCommands, SandboxTimeoutCommands, ExecCommands, FileCommands):
+class Mutation(SandboxCommands, SandboxTimeoutCommands, ExecCommands, FileCommands, HostTokenCommands):
     pass
 
 

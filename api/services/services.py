@@ -8,6 +8,7 @@ from api.clock import Clock, SystemClock
 from api.db.database import Database
 from api.db.wakeups import Listener, Waker
 from api.faults import NO_FAULTS, Faults
+from api.hosts.authority import Authority
 from api.hosts.registry import HostRegistry
 from api.services.auth import Auth
 from api.services.commands import Commands
@@ -19,6 +20,7 @@ from api.services.hosts import Hosts
 from api.services.moves import Moves
 from api.services.operations import Operations
 from api.services.outcome import Outcomes
+from api.services.registration import Registrations
 from api.services.reports import Reports
 from api.services.resources import Resources
 from api.services.sandboxes import Sandboxes
@@ -37,13 +39,15 @@ class Services:
         *,
         host_addresses: tuple[str, ...],
         agent_token: str,
+        authority: Authority | None = None,
         clock: Clock | None = None,
         faults: Faults = NO_FAULTS,
     ) -> None:
-        """Connects to nothing yet. `host_addresses` are `host:port` of agents, `agent_token` is their shared secret."""
+        """Connects to nothing yet. `host_addresses` are `host:port` of agents, `agent_token` is their shared secret;
+        `authority` lets others join."""
         clock = clock or SystemClock()
         database = Database(database_url)
-        registry = HostRegistry(host_addresses, agent_token)
+        registry = HostRegistry(host_addresses, agent_token, authority, clock)
         outcomes = Outcomes(database)
         self.auth = Auth(database, clock)
         self.feed = Feed(database, self.auth, clock)
@@ -57,6 +61,7 @@ class Services:
         self.operations = Operations(database)
         self.templates = Templates(database)
         self.hosts = Hosts(database)
+        self.registrations = Registrations(self.resources, authority)
         use = Use(self.resources, moves)
         self.exec = Exec(use)
         self.files = Files(use)

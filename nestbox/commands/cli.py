@@ -4,6 +4,7 @@ from importlib.metadata import version as installed_version
 
 import click
 
+from nestbox.commands.host import host
 from nestbox.commands.key import key
 from nestbox.commands.up import up
 
@@ -27,3 +28,4 @@ def doctor() -> None:
 
 cli.add_command(up)
 cli.add_command(key)
+cli.add_command(host)

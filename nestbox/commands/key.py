@@ -1,19 +1,14 @@
 """`nestbox key`: API keys, also when the platform does not run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import click
 
-from nestbox.data_dir import prepare_data_dir
-from nestbox.database import NAME, check_own, postgres_folder, start_embedded
-from nestbox.errors import Problem
-from nestbox.platform.keys import Key, create_key, list_keys, migrate, revoke_key
+from nestbox.platform.database import platform_database
+from nestbox.platform.keys import Key, create_key, list_keys, revoke_key
 from nestbox.platform.layout import Layout
-from nestbox.platform.lock import hold_lock
-from nestbox.postgres import Postgres
 from nestbox.settings import Settings
 
 
@@ -33,7 +28,7 @@ def create(context: tuple[Settings, Mapping[str, str]], name: str, *, admin: boo
 
 
 async def _create(layout: Layout, name: str, *, admin: bool) -> str:
-    async with _database(layout) as url:
+    async with platform_database(layout) as url:
         return await create_key(layout, url, name, admin=admin)
 
 
@@ -46,7 +41,7 @@ def list_(context: tuple[Settings, Mapping[str, str]]) -> None:
 
 
 async def _list(layout: Layout) -> list[Key]:
-    async with _database(layout) as url:
+    async with platform_database(layout) as url:
         return await list_keys(layout, url)
 
 
@@ -78,32 +73,5 @@ def revoke(context: tuple[Settings, Mapping[str, str]], key: str) -> None:
 
 
 async def _revoke(layout: Layout, key: str) -> str:
-    async with _database(layout) as url:
+    async with platform_database(layout) as url:
         return await revoke_key(layout, url, key)
-
-
-@asynccontextmanager
-async def _database(layout: Layout) -> AsyncIterator[str]:
-    """The URL of the platform's database, migrated; the embedded server is started for a moment unless it runs.
-
-    Raises: Problem
-    """
-    settings = layout.settings
-    if settings.database_url:
-        await check_own(settings.database_url)
-        await migrate(layout, settings.database_url)
-        yield settings.database_url
-        return
-    prepare_data_dir(settings.data_dir)
-    running = Postgres.attach(postgres_folder(settings.data_dir))
-    if running is not None:
-        yield running.url(NAME)
-        return
-    try:
-        with hold_lock(settings.data_dir), start_embedded(settings.data_dir) as server:
-            await migrate(layout, server.url(NAME))
-            yield server.url(NAME)
-    except Problem as problem:
-        if "runs on" in problem.message:
-            raise Problem("Nestbox is just starting or stopping.", "Try again in a few seconds.") from problem
-        raise
