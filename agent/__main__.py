@@ -1,4 +1,5 @@
-"""`python -m agent [serve | build-image | probe [--json]]`; settings come from the environment: `agent/settings.py`."""
+"""`python -m agent [serve | join URL | build-image | probe [--json]]`; settings come from the environment:
+`agent/settings.py`."""
 
 import argparse
 import asyncio
@@ -8,6 +9,7 @@ import platform
 import signal
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,13 +17,16 @@ import structlog
 from pydantic import ValidationError
 
 from agent.authentication import read_token
+from agent.certificates import CertificateError, Certificates
 from agent.computer import memory_available_mb
 from agent.drivers.choice import Progress, make_driver
 from agent.errors import AgentError
 from agent.faults import NO_FAULTS, ArmedFaults
 from agent.host import DEFAULT_SHAPE, open_host
+from agent.joining import CannotJoin, join
 from agent.logs import configure_logs
 from agent.probe import find_out
+from agent.secure_link import SecureLink
 from agent.server import CannotListen, serve
 from agent.settings import Settings
 
@@ -50,6 +55,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m agent", description="The agent of one Nestbox host.")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("serve", help="run this host (the default); SIGTERM leaves its machines running")
+    joining = commands.add_parser("join", help="get a certificate with a one-time token, read from standard input")
+    joining.add_argument("url", help="where the control plane is: https://nestbox.example.org")
+    joining.add_argument("--address", help="where it reaches this host, if not at NESTBOX_AGENT_ADDRESS: host:port")
     commands.add_parser("build-image", help="make the base image and the memory image of the default shape")
     probe = commands.add_parser("probe", help="say what this host can do")
     probe.add_argument("--json", action="store_true", help="as JSON")
@@ -63,6 +71,8 @@ def main() -> int:
     configure_logs(settings.log_format)
     try:
         match arguments.command:
+            case "join":
+                _join(settings, arguments.url, arguments.address or settings.address)
             case "build-image":
                 asyncio.run(_build_image(settings))
             case "probe":
@@ -88,18 +98,44 @@ async def _serve(settings: Settings) -> None:
             raise CannotStart(f"The token cannot be read: {error}") from error
         driver = make_driver(settings, lambda line: _log.info("base image", step=line))
         available_mb = None if settings.driver == "simulated" else memory_available_mb
+        link = _secure_link(settings)
         name = settings.host_name or platform.node()
         faults = ArmedFaults(settings.faults) if settings.faults else NO_FAULTS
         try:
             async with (
                 open_host(settings.data_dir, driver, available_mb, faults=faults) as host,
-                serve(host, address=settings.address, token=token, name=name, version=version("nestbox")) as port,
+                serve(
+                    host, address=settings.address, token=token, name=name, version=version("nestbox"), link=link
+                ) as port,
             ):
-                _log.info("agent serves", address=settings.address, port=port, driver=settings.driver)
+                _log.info("agent serves", address=settings.address, port=port, driver=settings.driver, tls=bool(link))
                 await stopped.wait()
                 _log.info("agent stops; its machines run on")
         except CannotListen as error:
             raise CannotStart(str(error)) from error
+
+
+def _secure_link(settings: Settings) -> SecureLink | None:
+    certificates = Certificates(settings.tls_dir)
+    if not certificates.is_there:
+        return None
+    try:
+        return SecureLink(certificates)
+    except CertificateError as error:
+        raise CannotStart(str(error)) from error
+
+
+def _join(settings: Settings, url: str, address: str) -> None:
+    if sys.stdin.isatty():
+        print("Token (from `nestbox host token`): ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    token = sys.stdin.readline(1024).strip()
+    settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+    name = settings.host_name or platform.node()
+    try:
+        expires_at = join(settings.data_dir, url, token, address, name, datetime.now(UTC))
+    except CannotJoin as error:
+        raise CannotStart(str(error)) from error
+    print(f"Joined. The certificate is valid until {expires_at:%Y-%m-%d} and is renewed before. Now start the agent.")  # noqa: T201
 
 
 async def _build_image(settings: Settings) -> None:

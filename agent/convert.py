@@ -217,7 +217,7 @@ def to_pause_all(machines: Iterable[Machine]) -> pb.PauseAllResponse:
     return pb.PauseAllResponse(machines=[to_machine(machine) for machine in machines])
 
 
-def to_host(description: Description, name: str, version: str) -> pb.Host:
+def to_host(description: Description, name: str, version: str, certificate_expires_at: datetime | None) -> pb.Host:
     """The host as the control plane sees it."""
     computer, driver = description.computer, description.driver
     return pb.Host(
@@ -259,7 +259,13 @@ def to_host(description: Description, name: str, version: str) -> pb.Host:
             )
             for pool in driver.pools
         ],
+        certificate_expires_at=None if certificate_expires_at is None else _to_timestamp(certificate_expires_at),
     )
+
+
+def to_installed(expires_at: datetime) -> pb.InstallCertificateResponse:
+    """Until when a new certificate holds."""
+    return pb.InstallCertificateResponse(expires_at=_to_timestamp(expires_at))
 
 
 def to_exec_response(event: ExecEvent) -> pb.ExecResponse:

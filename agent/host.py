@@ -83,6 +83,11 @@ class Host:
         self.reaper = Reaper(self._keepers, parts)
         self.watchdog = Watchdog(self._keepers, parts)
 
+    @property
+    def host_id(self) -> UUID:
+        """The same for as long as the data directory lives."""
+        return self._host_id
+
     async def obey(self, sandbox_id: UUID, action: Action, generation: int) -> Machine:
         """Does what a command says: see `Keeper.obey`."""
         return await self._keeper(sandbox_id).obey(action, generation)

@@ -11,9 +11,11 @@ import grpc.aio
 from agent import convert
 from agent.answers import Context, answered
 from agent.authentication import TokenCheck
+from agent.errors import AgentError, Code
 from agent.guest_calls import GuestCalls
 from agent.host import Host
 from agent.machine import Destroy, Pause
+from agent.secure_link import SecureLink
 from proto.host.v1 import host_pb2 as pb
 from proto.host.v1 import host_pb2_grpc
 
@@ -21,7 +23,7 @@ MESSAGE_BYTES_MAX = 4 * 1024 * 1024  # room for the largest command and environm
 STREAMS_MAX = 2048  # calls at once on one connection: 1,000 commands that run, with their files and some to spare
 KEEPALIVE_MS = 20_000  # a control plane that is gone is noticed after this and the time-out below
 KEEPALIVE_TIMEOUT_MS = 10_000
-PING_INTERVAL_MIN_MS = 5_000  # what clients may ask of us
+PING_INTERVAL_MIN_MS = 2_000  # what clients may ask of us; the control plane asks every 5 s, and clocks are not exact
 STOP_GRACE_SECONDS = 3.0  # for calls that are under way when the server stops; their commands go on
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
@@ -41,14 +43,33 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
 class Server(GuestCalls):
     """The calls of `host.proto`; those that go into a guest are in `GuestCalls`."""
 
-    def __init__(self, host: Host, name: str, version: str) -> None:
+    def __init__(self, host: Host, name: str, version: str, link: SecureLink | None) -> None:
         super().__init__(host)
         self._name = name
         self._version = version
+        self._link = link
 
     @answered
     async def GetHost(self, request: pb.GetHostRequest, context: Context) -> pb.Host:
-        return convert.to_host(await self._host.describe(), self._name, self._version)
+        expires_at = None if self._link is None else self._link.expires_at
+        return convert.to_host(await self._host.describe(), self._name, self._version, expires_at)
+
+    @answered
+    async def RequestCertificate(
+        self, request: pb.RequestCertificateRequest, context: Context
+    ) -> pb.CertificateRequest:
+        return pb.CertificateRequest(request=self._secure_link().request(f"host-{self._host.host_id}"))
+
+    @answered
+    async def InstallCertificate(
+        self, request: pb.InstallCertificateRequest, context: Context
+    ) -> pb.InstallCertificateResponse:
+        return convert.to_installed(self._secure_link().install(request.certificate))
+
+    def _secure_link(self) -> SecureLink:
+        if self._link is None:
+            raise AgentError(Code.WRONG_STATE, "This agent speaks without TLS and has no certificate.")
+        return self._link
 
     @answered
     async def CreateMachine(self, request: pb.CreateMachineRequest, context: Context) -> pb.Machine:
@@ -125,20 +146,27 @@ class CannotListen(Exception):
 
 
 @contextlib.asynccontextmanager
-async def serve(host: Host, *, address: str, token: str, name: str, version: str) -> AsyncIterator[int]:
-    """Serves the host on `address` (`ip:port`; port 0: any free one) while the context is open; gives the port.
+async def serve(
+    host: Host, *, address: str, token: str, name: str, version: str, link: SecureLink | None = None
+) -> AsyncIterator[int]:
+    """Serves the host on `address` (`ip:port`; port 0: any free one) while the context is open; gives the port. With
+    `link` callers show certificates, without it they show the token, in the clear.
 
     At the end, no new calls are taken, watches end, and calls that are under way get `STOP_GRACE_SECONDS`.
 
     Raises:
         CannotListen: nothing is served.
     """
-    server = grpc.aio.server(interceptors=(TokenCheck(token),), options=_OPTIONS)
+    checks = (TokenCheck(token),) if link is None else ()
+    server = grpc.aio.server(interceptors=checks, options=_OPTIONS)
     # Streams are written with `context.write`, which the generated class has no types for.
-    servicer = cast("host_pb2_grpc.HostAgentServicer", Server(host, name, version))
+    servicer = cast("host_pb2_grpc.HostAgentServicer", Server(host, name, version, link))
     host_pb2_grpc.add_HostAgentServicer_to_server(servicer, server)
     try:
-        port = server.add_insecure_port(address)
+        if link is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, link.credentials())
     except RuntimeError as error:
         raise CannotListen(f"Cannot listen on {address}: {error}") from error
     await server.start()

@@ -64,12 +64,19 @@ class Settings(BaseSettings):
             loopback = ipaddress.ip_address(ip.removeprefix("[").removesuffix("]")).is_loopback
         except ValueError as error:
             raise ValueError("address must be ip:port with a numeric ip, such as 127.0.0.1:7301") from error
-        if not loopback and not self.allow_plaintext_network:
+        has_joined = (self.tls_dir / "certificate.pem").exists()
+        if not (loopback or has_joined or self.allow_plaintext_network):
             raise ValueError(
-                f"{self.address} is not loopback: token and data would cross the network in the clear. Set "
+                f"{self.address} is not loopback: token and data would cross the network in the clear. Let this host "
+                "join a control plane first (`python -m agent join`), then it speaks TLS; or set "
                 "NESTBOX_AGENT_ALLOW_PLAINTEXT_NETWORK=true if that network is yours alone."
             )
         return self
+
+    @property
+    def tls_dir(self) -> Path:
+        """Key and certificate, once this host has joined a control plane."""
+        return self.data_dir / "tls"
 
     @property
     def token_path(self) -> Path:

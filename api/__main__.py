@@ -16,6 +16,7 @@ from api.errors import Internal, NestboxError
 from api.logs import configure_logs
 from api.owner import (
     add_base_template,
+    create_host_token,
     create_key,
     create_user,
     list_base_templates,
@@ -126,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--disk-size-mb", type=int, required=True, help="the size of its disk in MiB")
     removed = commands.add_parser("remove-base-template", help="let no new sandbox be made of a base template")
     removed.add_argument("name", help="what it is called")
+    commands.add_parser("create-host-token", help="make a token with which one host can join within an hour")
     commands.add_parser("export-schema", help="print the GraphQL schema")
     return parser
 
@@ -145,6 +147,8 @@ def _printed(settings: Settings, arguments: argparse.Namespace) -> str | None:
             work = list_users(settings)
         case "reset-password":
             work = reset_password(settings, arguments.email)
+        case "create-host-token":
+            work = create_host_token(settings)
         case "list-base-templates":
             work = list_base_templates(settings)
         case "add-base-template":

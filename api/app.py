@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from api.faults import armed
+from api.hosts.authority import authority_in
 from api.http import oidc
 from api.http.caller import Callers, Site
 from api.http.errors import error_response
@@ -21,6 +22,7 @@ from api.http.graphql import GraphQLOverHTTP
 from api.http.health import Readiness, healthz
 from api.http.middleware import RequestMiddleware
 from api.http.pages import Pages
+from api.http.registration import RegistrationEndpoint
 from api.http.sessions import SessionEndpoints
 from api.http.websocket import GraphQLOverWebSocket
 from api.oidc import OidcClient, Provider
@@ -37,12 +39,13 @@ def build_app(settings: Settings) -> Starlette:
     `app.state.failed` is an event: once set, a part that everything needs is gone, and the server must be ended.
 
     Raises:
-        OSError: the file with the agents' secret, or that of the OIDC client, cannot be read.
+        OSError: a file with a secret (the agents', the OIDC client's, the certificate authority's) cannot be read.
     """
     services = Services(
         settings.database_url.get_secret_value(),
         host_addresses=settings.hosts,
         agent_token=settings.agent_token(),
+        authority=authority_in(settings.authority_dir),
         faults=armed(settings.api_faults),
     )
     reconciler = Reconciler(services, keep_events=timedelta(days=settings.event_retention_days))
@@ -67,6 +70,7 @@ def build_app(settings: Settings) -> Starlette:
             Route("/graphql", GraphQLOverHTTP(gateway)),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway)),
             Route("/sandboxes/{id}/files", FileEndpoint(services, callers)),
+            Route("/hosts/register", RegistrationEndpoint(services)),
             *_oidc_routes(settings, services, callers),
             Route(
                 "/auth/{name:path}",

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from api.domain.principal import ALL_SCOPES, Role, Scope
+from api.domain.principal import ALL_SCOPES, SYSTEM_ACTOR, Role, Scope
 from api.errors import Invalid
+from api.hosts.authority import authority_in
 from api.ids import DEFAULT_TEAM_ID, Kind, wire_id
 from api.services.services import Services
 from api.settings import Settings
@@ -132,3 +133,11 @@ async def remove_base_template(settings: Settings, name: str) -> str:
     async with _services(settings) as services:
         await services.base_templates.remove(name)
     return name
+
+
+async def create_host_token(settings: Settings) -> str:
+    """A token with which one host can join within the next hour."""
+    authority = authority_in(settings.authority_dir)
+    url = settings.database_url.get_secret_value()
+    async with Services(url, host_addresses=(), agent_token="", authority=authority) as services:
+        return (await services.registrations.new_token(SYSTEM_ACTOR)).token

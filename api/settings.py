@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     """`host:port` of each agent, separated by commas."""
     agent_token_file: Path | None = None
     """Holds the secret that agents ask for; never sent to clients."""
+    authority_dir: Path | None = None
+    """Holds the cluster's certificate authority, which is made there if there is none. Without it no host can join. All
+    replicas need the same."""
     dashboard_dir: Path = Path("frontend/dist")
     """The built dashboard. Where it is missing, a page says how to build it."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()

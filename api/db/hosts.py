@@ -16,14 +16,15 @@ _COLUMNS = (
 
 _SEEN = """INSERT INTO hosts (id, name, address, agent_incarnation, agent_version, driver, isolation, accelerator,
     qemu_version, cpu_count, memory_total_mb, memory_free_mb, disk_total_mb, disk_free_mb, shortcomings, created_at,
-    last_seen_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::jsonb, $16, $16)
+    last_seen_at, certificate_expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::jsonb, $16, $16, $17)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, address = excluded.address,
     agent_incarnation = excluded.agent_incarnation, agent_version = excluded.agent_version, driver = excluded.driver,
     isolation = excluded.isolation, accelerator = excluded.accelerator, qemu_version = excluded.qemu_version,
     cpu_count = excluded.cpu_count, memory_total_mb = excluded.memory_total_mb,
     memory_free_mb = excluded.memory_free_mb, disk_total_mb = excluded.disk_total_mb,
-    disk_free_mb = excluded.disk_free_mb, shortcomings = excluded.shortcomings, last_seen_at = excluded.last_seen_at"""
+    disk_free_mb = excluded.disk_free_mb, shortcomings = excluded.shortcomings, last_seen_at = excluded.last_seen_at,
+    certificate_expires_at = excluded.certificate_expires_at"""
 
 _REACHABLE = f"""WITH host AS (
     UPDATE hosts SET reachable = $2 WHERE id = $1 AND reachable <> $2 RETURNING id
@@ -63,6 +64,7 @@ async def seen(database: Database, address: str, facts: HostFacts, now: datetime
         facts.disk_free_mb,
         json.dumps(facts.shortcomings),
         now,
+        facts.certificate_expires_at,
     )
 
 
@@ -70,6 +72,12 @@ async def set_reachable(database: Database, host_id: UUID, now: datetime, *, rea
     """Writes down whether a host answers, and an event for each of its sandboxes; False if it was known already."""
     row = await database.row(_REACHABLE, host_id, reachable, now)
     return row is not None and row[0] > 0
+
+
+async def registered(database: Database) -> list[tuple[UUID, str]]:
+    """The hosts that have joined, and where each can be reached."""
+    rows = await database.rows("SELECT id, address FROM hosts WHERE registered_at IS NOT NULL ORDER BY id")
+    return [(row["id"], row["address"]) for row in rows]
 
 
 async def all_hosts(database: Database) -> tuple[Host, ...]:
@@ -115,5 +123,7 @@ def _host_of(row: Row) -> Host:
         disk_free_mb=row["disk_free_mb"],
         shortcomings=tuple(json.loads(row["shortcomings"])),
         last_seen_at=row["last_seen_at"],
+        registered_at=row["registered_at"],
+        certificate_expires_at=row["certificate_expires_at"],
         sandbox_count=row["sandbox_count"],
     )

@@ -171,6 +171,21 @@ class Host(SQLModel, table=True):
     )
     created_at: datetime = _time()
     last_seen_at: datetime | None = _time(nullable=True)
+    registered_at: datetime | None = _time(nullable=True)
+    certificate_expires_at: datetime | None = _time(nullable=True)
+
+
+class HostToken(SQLModel, table=True):
+    """A token with which one host can join, once; of the secret only the SHA-256 is kept."""
+
+    __tablename__ = "host_tokens"
+
+    id: UUID = _id()
+    secret_sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_by: str = _text()
+    created_at: datetime = _time()
+    expires_at: datetime = _time()
+    used_at: datetime | None = _time(nullable=True)
 
 
 class Sandbox(SQLModel, table=True):

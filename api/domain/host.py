@@ -1,9 +1,13 @@
 """Hosts: computers that run an agent."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+
+from api.domain.text import check_text
+from api.errors import Invalid
 
 
 class Isolation(StrEnum):
@@ -16,7 +20,8 @@ class Isolation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What an agent says of its computer. `shortcomings` are sentences: what is missing and how to mend it."""
+    """What an agent says of its computer. `shortcomings` are sentences: what is missing and how to mend it.
+    `certificate_expires_at` is None for one that speaks without TLS."""
 
     host_id: UUID
     name: str
@@ -32,11 +37,23 @@ class HostFacts:
     disk_total_mb: int
     disk_free_mb: int
     shortcomings: tuple[str, ...]
+    certificate_expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a host says that wants to join: where it can be reached, and its request for a certificate (PEM)."""
+
+    host_id: UUID
+    name: str
+    address: str
+    request: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host as admins see it. `sandbox_count` counts what is not deleted."""
+    """A host as admins see it. `sandbox_count` counts what is not deleted; `registered_at` is None for a host that this
+    control plane was told of by its settings."""
 
     id: UUID
     name: str
@@ -55,3 +72,19 @@ class Host:
     shortcomings: tuple[str, ...]
     last_seen_at: datetime | None
     sandbox_count: int
+    registered_at: datetime | None = None
+    certificate_expires_at: datetime | None = None
+
+
+ADDRESS_BYTES_MAX = 300
+"""A name of 255 characters, and its port."""
+
+
+def check_address(address: str) -> str:
+    """Where a host can be reached: `host:port`, an IPv6 address in brackets. Raises: Invalid."""
+    check_text(address, "The address", max_bytes=ADDRESS_BYTES_MAX, min_bytes=1, one_line=True, path=("address",))
+    host, separator, port = address.rpartition(":")
+    named = re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", host)
+    if not separator or named is None or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise Invalid("The address must be host:port, such as 10.0.0.7:7301.", path=("address",))
+    return address

@@ -15,6 +15,7 @@ from api.domain.host import HostFacts
 from api.domain.machine import HeldTemplate, Inventory, Machine
 from api.domain.sandbox import Cause, Sandbox
 from api.errors import Internal
+from api.hosts.access import Access
 from api.hosts.convert import (
     create_request,
     exec_start,
@@ -95,15 +96,38 @@ class HostClient:
     Cancelling a call does not undo a command: the agent carries it out all the same.
     """
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, access: Access) -> None:
         self.address = address
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._former: grpc.aio.Channel | None = None
+        self._connect(access)
+
+    def _connect(self, access: Access) -> None:
+        self._channel = access.channel(self.address, _OPTIONS)
         self._stub = HostAgentStub(self._channel)
-        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._metadata = access.metadata
+
+    async def renew(self, access: Access) -> None:
+        """Makes new calls with other credentials. Calls that are under way go on, until the next time."""
+        former, self._former = self._former, self._channel
+        self._connect(access)
+        if former is not None:
+            await former.close(None)
 
     async def close(self) -> None:
         """Ends every call."""
-        await self._channel.close(None)
+        for channel in (self._channel, self._former):
+            if channel is not None:
+                await channel.close(None)
+
+    async def request_certificate(self) -> bytes:
+        """The host's request for a new certificate, PEM."""
+        answer = await self._call(self._stub.RequestCertificate, pb.RequestCertificateRequest(), QUERY_SECONDS)
+        return bytes(answer.request)
+
+    async def install_certificate(self, certificate: bytes) -> None:
+        """Has the host use a certificate that was signed for its last request."""
+        request = pb.InstallCertificateRequest(certificate=certificate)
+        await self._call(self._stub.InstallCertificate, request, QUERY_SECONDS)
 
     async def get_host(self) -> HostFacts:
         """What the host is and can do."""

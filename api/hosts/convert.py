@@ -167,6 +167,9 @@ def facts_of(message: pb.Host) -> HostFacts:
         disk_total_mb=message.disk_total_mb,
         disk_free_mb=message.disk_free_mb,
         shortcomings=tuple(message.shortcomings),
+        certificate_expires_at=(
+            _time_of(message.certificate_expires_at) if message.HasField("certificate_expires_at") else None
+        ),
     )
 
 

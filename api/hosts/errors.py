@@ -85,6 +85,14 @@ def host_call_error(error: grpc.aio.AioRpcError) -> HostCallError:
             )
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return OutcomeUnknown(Unavailable("The host did not answer in time.", code="TIMEOUT", detail=detail))
+        case grpc.StatusCode.UNAVAILABLE if "CERTIFICATE_VERIFY_FAILED" in message:
+            return Refused(
+                Unavailable(
+                    "The sandbox's host cannot prove who it is: its certificate has expired, or is of another cluster.",
+                    code="HOST_UNREACHABLE",
+                    detail=detail,
+                )
+            )
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
             return OutcomeUnknown(
                 Unavailable("The sandbox's host does not answer at the moment.", code="HOST_UNREACHABLE", detail=detail)

@@ -2,33 +2,80 @@
 
 from uuid import UUID
 
+from api.clock import Clock
 from api.errors import Unavailable
+from api.hosts.access import TlsAccess, TokenAccess
+from api.hosts.authority import REPLICA_LIFETIME, Authority, ReplicaCredentials, server_name
 from api.hosts.client import HostClient
+
+SHOWN_SECONDS = REPLICA_LIFETIME.total_seconds() / 2
+"""How long one certificate of this replica is used for new connections."""
 
 
 class HostRegistry:
-    """A client per address, found by the id of the host that answered there last."""
+    """A client per address, found by the id of the host that answered there last.
 
-    def __init__(self, addresses: tuple[str, ...], token: str) -> None:
+    Addresses of the settings are called with the token; hosts that have joined (`register`) by mutual TLS.
+    """
+
+    def __init__(self, addresses: tuple[str, ...], token: str, authority: Authority | None, clock: Clock) -> None:
         self._addresses = addresses
         self._token = token
+        self._authority = authority
+        self._clock = clock
         self._clients: dict[str, HostClient] = {}
         self._hosts: dict[UUID, HostClient] = {}
+        self._joined: dict[UUID, HostClient] = {}
+        self._shown: ReplicaCredentials | None = None
+        self._shown_since = 0.0
 
     def open(self) -> None:
         """Makes the clients; each connects when it is first used."""
-        self._clients = {address: HostClient(address, self._token) for address in self._addresses}
+        access = TokenAccess(self._token)
+        self._clients = {address: HostClient(address, access) for address in self._addresses}
 
     async def close(self) -> None:
         """Ends every call."""
-        for client in self._clients.values():
+        for client in (*self._clients.values(), *self._joined.values()):
             await client.close()
         self._clients.clear()
+        self._joined.clear()
         self._hosts.clear()
+
+    async def register(self, host_id: UUID, address: str) -> HostClient | None:
+        """Takes in a host that has joined; a client if it is new, or has moved to another address. May be repeated.
+
+        Without an authority this replica cannot call it: None, always.
+        """
+        known = self._joined.get(host_id)
+        if self._authority is None or (known is not None and known.address == address):
+            return None
+        client = HostClient(address, TlsAccess(self._credentials(self._authority), server_name(host_id)))
+        self._joined[host_id] = client
+        return client
+
+    def at_former_address(self, client: HostClient) -> bool:
+        """Whether a client's host has joined again elsewhere: nobody is to be called there any more."""
+        return client not in self._clients.values() and client not in self._joined.values()
+
+    async def renew(self) -> None:
+        """Shows a new certificate of this replica to hosts that have joined, once the one in use is half over."""
+        if self._authority is None or self._clock.monotonic() - self._shown_since < SHOWN_SECONDS:
+            return
+        credentials = self._credentials(self._authority)
+        for host_id, client in self._joined.items():
+            await client.renew(TlsAccess(credentials, server_name(host_id)))
+
+    def _credentials(self, authority: Authority) -> ReplicaCredentials:
+        now = self._clock.monotonic()
+        if self._shown is None or now - self._shown_since >= SHOWN_SECONDS:
+            self._shown = authority.certify_replica(self._clock.now())
+            self._shown_since = now
+        return self._shown
 
     @property
     def clients(self) -> tuple[HostClient, ...]:
-        """All of them, whether they answer or not."""
+        """Those of the settings, whether they answer or not."""
         return tuple(self._clients.values())
 
     @property

@@ -58,13 +58,15 @@ class HostTasks:
             self._nudged.set()
 
     async def run(self) -> None:
-        """Runs until cancelled."""
+        """Runs until cancelled, or until the host has joined again at another address."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._pass_again_and_again())
-            group.create_task(self._follow_again_and_again())
+            following = group.create_task(self._follow_again_and_again())
+            await self._pass_again_and_again()
+            following.cancel()
+        await self._client.close()
 
     async def _pass_again_and_again(self) -> None:
-        while True:
+        while not self._services.resources.hosts.at_former_address(self._client):
             self._nudged.clear()
             failures = self._inventory.status.failures
             with self._inventory.contained():
@@ -94,6 +96,7 @@ class HostTasks:
             self._inventory.succeeded("another replica looks after this host")
             return
         await hosts.seen(self._database, self._client.address, facts, self._clock.now())
+        await self._services.registrations.renew(self._client, facts)
         self._followed.set()
         done = await self._reconcile(facts.host_id)
         if await hosts.set_reachable(self._database, facts.host_id, self._clock.now(), reachable=True):

@@ -50,6 +50,9 @@ class ErrorCode(Enum):
     IDEMPOTENCY_CONFLICT = strawberry.enum_value(
         "IDEMPOTENCY_CONFLICT", description="The idempotency key was used before with another input."
     )
+    NO_AUTHORITY = strawberry.enum_value(
+        "NO_AUTHORITY", description="This control plane has no certificate authority, so no host can join it."
+    )
     NAME_TAKEN = strawberry.enum_value("NAME_TAKEN", description="Something of this kind already has this name.")
     TEMPLATE_NAME_TAKEN = strawberry.enum_value(
         "TEMPLATE_NAME_TAKEN", description="Your team has a template of this name, or is just making one."

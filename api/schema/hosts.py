@@ -46,6 +46,12 @@ class Host(Node):
     last_seen_at: datetime | None = strawberry.field(description="When its agent last answered.")
     shortcomings: list[str] = strawberry.field(description="What it cannot give and how to mend that, a sentence each.")
     sandbox_count: int = strawberry.field(description="The number of sandboxes on it that are not deleted.")
+    registered_at: datetime | None = strawberry.field(
+        description="When it joined with a token; null for a host that the settings name."
+    )
+    certificate_expires_at: datetime | None = strawberry.field(
+        description="Until when its certificate holds, which is renewed before; null for one that speaks without TLS."
+    )
 
 
 @strawberry.type(description="A task that is repeated for as long as the platform runs.")
@@ -146,6 +152,8 @@ def host(record: domain.Host) -> Host:
         last_seen_at=record.last_seen_at,
         shortcomings=list(record.shortcomings),
         sandbox_count=record.sandbox_count,
+        registered_at=record.registered_at,
+        certificate_expires_at=record.certificate_expires_at,
     )
 
 

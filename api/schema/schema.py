@@ -10,6 +10,7 @@ from strawberry.schema.config import StrawberryConfig
 from api.schema.api_keys import ApiKey, ApiKeyCommands
 from api.schema.exec import ExecCommands
 from api.schema.files import FileCommands
+from api.schema.host_tokens import HostTokenCommands
 from api.schema.hosts import AdminQueries, Host
 from api.schema.members import Member
 from api.schema.nodes import NodeQueries
@@ -47,6 +48,7 @@ class Mutation(
     MemberCommands,
     ApiKeyCommands,
     UserCommands,
+    HostTokenCommands,
 ):
     pass
 

@@ -8,6 +8,7 @@ from api.clock import Clock, SystemClock
 from api.db.database import Database
 from api.db.wakeups import Listener, Waker
 from api.faults import NO_FAULTS, Faults
+from api.hosts.authority import Authority
 from api.hosts.registry import HostRegistry
 from api.services.api_keys import ApiKeys
 from api.services.auth import Auth
@@ -25,6 +26,7 @@ from api.services.moves import Moves
 from api.services.operations import Operations
 from api.services.outcome import Outcomes
 from api.services.passwords import Passwords
+from api.services.registration import Registrations
 from api.services.reports import Reports
 from api.services.resources import Resources
 from api.services.sandboxes import Sandboxes
@@ -50,13 +52,15 @@ class Services:
         *,
         host_addresses: tuple[str, ...],
         agent_token: str,
+        authority: Authority | None = None,
         clock: Clock | None = None,
         faults: Faults = NO_FAULTS,
     ) -> None:
-        """Connects to nothing yet. `host_addresses` are `host:port` of agents, `agent_token` is their shared secret."""
+        """Connects to nothing yet. `host_addresses` are `host:port` of agents, `agent_token` is their shared secret;
+        `authority` lets others join."""
         clock = clock or SystemClock()
         database = Database(database_url)
-        registry = HostRegistry(host_addresses, agent_token)
+        registry = HostRegistry(host_addresses, agent_token, authority, clock)
         outcomes = Outcomes(database)
         self.api_keys = ApiKeys(database, clock)
         self.sessions = Sessions(database, clock)
@@ -76,6 +80,7 @@ class Services:
         self.forks = Forks(self.resources, self.commands, outcomes, moves)
         self.usages = Usages(database)
         self.hosts = Hosts(database)
+        self.registrations = Registrations(self.resources, authority)
         use = Use(self.resources, moves)
         self.exec = Exec(use)
         self.files = Files(use)

@@ -5,6 +5,7 @@ from importlib.metadata import version as installed_version
 import click
 
 from nestbox.commands.gc import gc
+from nestbox.commands.host import host
 from nestbox.commands.key import key
 from nestbox.commands.template import template
 from nestbox.commands.up import up
@@ -33,3 +34,4 @@ cli.add_command(key)
 cli.add_command(template)
 cli.add_command(gc)
 cli.add_command(user)
+cli.add_command(host)

@@ -60,6 +60,14 @@ async def create_key(layout: Layout, database_url: str, name: str, *, admin: boo
     return found[0]
 
 
+async def create_host_token(layout: Layout, database_url: str) -> str:
+    """A token with which one host can join within the next hour.
+
+    Raises: Problem
+    """
+    return (await run_api_command(layout, database_url, "create-host-token")).strip()
+
+
 async def list_keys(layout: Layout, database_url: str) -> list[Key]:
     """All API keys, the oldest first, those that no longer open anything too.
 

@@ -88,6 +88,7 @@ class Layout:
             "NESTBOX_API_PORT": str(self.settings.api_port),
             "NESTBOX_HOSTS": self.settings.agent_address,
             "NESTBOX_AGENT_TOKEN_FILE": str(self.token_file),
+            "NESTBOX_AUTHORITY_DIR": str(self.settings.data_dir / "authority"),
             "NESTBOX_DASHBOARD_DIR": str(self.root / "frontend/dist"),
         }
 

@@ -18,6 +18,7 @@ from api.domain.principal import Principal
 from api.domain.sandbox import CreateSandbox, Sandbox, State
 from api.domain.status import TaskStatus
 from api.errors import NestboxError
+from api.hosts.authority import Authority
 from api.ids import DEFAULT_TEAM_ID, new_id
 from api.reconciler.reconciler import Reconciler
 from api.services.services import Services
@@ -87,11 +88,15 @@ async def other_team(database: asyncpg.Connection) -> UUID:
 
 @asynccontextmanager
 async def services_running(
-    database_url: str, *addresses: str, reconcile: bool = True, clock: SettableClock | None = None
+    database_url: str,
+    *addresses: str,
+    reconcile: bool = True,
+    clock: SettableClock | None = None,
+    authority: Authority | None = None,
 ) -> AsyncIterator[Running]:
     """One replica; with its hosts reachable, if it reconciles at all."""
     clock = clock or SettableClock()
-    services = Services(database_url, host_addresses=addresses, agent_token=TOKEN, clock=clock)
+    services = Services(database_url, host_addresses=addresses, agent_token=TOKEN, clock=clock, authority=authority)
     reconciler = Reconciler(services)
     database = await asyncpg.connect(database_url)
     try:

@@ -409,6 +409,7 @@ class Host(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     SHORTCOMINGS_FIELD_NUMBER: _builtins.int
     POOLS_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     host_id: _builtins.str
     """Stable over restarts of the agent, new when its data directory is."""
     name: _builtins.str
@@ -434,6 +435,10 @@ class Host(_message.Message):
 
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pool]: ...
+    @_builtins.property
+    def certificate_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Unset: the agent speaks without TLS, on loopback."""
+
     def __init__(
         self,
         *,
@@ -454,14 +459,90 @@ class Host(_message.Message):
         images: _abc.Iterable[Global___TemplateImage] | None = ...,
         shortcomings: _abc.Iterable[_builtins.str] | None = ...,
         pools: _abc.Iterable[Global___Pool] | None = ...,
+        certificate_expires_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expires_at", b"certificate_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "agent_incarnation", b"agent_incarnation", "agent_version", b"agent_version", "cpu_count", b"cpu_count", "disk_free_mb", b"disk_free_mb", "disk_total_mb", b"disk_total_mb", "driver", b"driver", "host_id", b"host_id", "images", b"images", "isolation", b"isolation", "machines_running", b"machines_running", "memory_free_mb", b"memory_free_mb", "memory_total_mb", b"memory_total_mb", "name", b"name", "pools", b"pools", "qemu_version", b"qemu_version", "shortcomings", b"shortcomings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "agent_incarnation", b"agent_incarnation", "agent_version", b"agent_version", "certificate_expires_at", b"certificate_expires_at", "cpu_count", b"cpu_count", "disk_free_mb", b"disk_free_mb", "disk_total_mb", b"disk_total_mb", "driver", b"driver", "host_id", b"host_id", "images", b"images", "isolation", b"isolation", "machines_running", b"machines_running", "memory_free_mb", b"memory_free_mb", "memory_total_mb", b"memory_total_mb", "name", b"name", "pools", b"pools", "qemu_version", b"qemu_version", "shortcomings", b"shortcomings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Host: _TypeAlias = Host  # noqa: Y015
+
+@_typing.final
+class RequestCertificateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestCertificateRequest: _TypeAlias = RequestCertificateRequest  # noqa: Y015
+
+@_typing.final
+class CertificateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    request: _builtins.bytes
+    """PKCS #10, PEM."""
+    def __init__(
+        self,
+        *,
+        request: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateRequest: _TypeAlias = CertificateRequest  # noqa: Y015
+
+@_typing.final
+class InstallCertificateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    certificate: _builtins.bytes
+    """PEM."""
+    def __init__(
+        self,
+        *,
+        certificate: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstallCertificateRequest: _TypeAlias = InstallCertificateRequest  # noqa: Y015
+
+@_typing.final
+class InstallCertificateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstallCertificateResponse: _TypeAlias = InstallCertificateResponse  # noqa: Y015
 
 @_typing.final
 class Pool(_message.Message):

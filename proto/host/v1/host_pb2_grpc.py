@@ -99,6 +99,16 @@ class HostAgentStub:
                 request_serializer=proto_dot_host_dot_v1_dot_host__pb2.DeleteTemplateRequest.SerializeToString,
                 response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.Template.FromString,
                 _registered_method=True)
+        self.RequestCertificate = channel.unary_unary(
+                '/host.v1.HostAgent/RequestCertificate',
+                request_serializer=proto_dot_host_dot_v1_dot_host__pb2.RequestCertificateRequest.SerializeToString,
+                response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.CertificateRequest.FromString,
+                _registered_method=True)
+        self.InstallCertificate = channel.unary_unary(
+                '/host.v1.HostAgent/InstallCertificate',
+                request_serializer=proto_dot_host_dot_v1_dot_host__pb2.InstallCertificateRequest.SerializeToString,
+                response_deserializer=proto_dot_host_dot_v1_dot_host__pb2.InstallCertificateResponse.FromString,
+                _registered_method=True)
         self.CollectGarbage = channel.unary_unary(
                 '/host.v1.HostAgent/CollectGarbage',
                 request_serializer=proto_dot_host_dot_v1_dot_host__pb2.CollectGarbageRequest.SerializeToString,
@@ -231,6 +241,22 @@ class HostAgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestCertificate(self, request, context):
+        """A request for a new certificate, with a new key that does not leave the host. The certificate in use stays. Refused with
+        WRONG_STATE by an agent that speaks without TLS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InstallCertificate(self, request, context):
+        """Takes the certificate into use that was signed for the last request; connections that are there go on. Refused with
+        INVALID if it does not fit: the one in use stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CollectGarbage(self, request, context):
         """Files that no entry of the ledger knows: found, put aside (quarantine), and removed after a grace. With `dry_run` only
         told.
@@ -335,6 +361,16 @@ def add_HostAgentServicer_to_server(servicer, server):
                     servicer.DeleteTemplate,
                     request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.DeleteTemplateRequest.FromString,
                     response_serializer=proto_dot_host_dot_v1_dot_host__pb2.Template.SerializeToString,
+            ),
+            'RequestCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestCertificate,
+                    request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.RequestCertificateRequest.FromString,
+                    response_serializer=proto_dot_host_dot_v1_dot_host__pb2.CertificateRequest.SerializeToString,
+            ),
+            'InstallCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.InstallCertificate,
+                    request_deserializer=proto_dot_host_dot_v1_dot_host__pb2.InstallCertificateRequest.FromString,
+                    response_serializer=proto_dot_host_dot_v1_dot_host__pb2.InstallCertificateResponse.SerializeToString,
             ),
             'CollectGarbage': grpc.unary_unary_rpc_method_handler(
                     servicer.CollectGarbage,
@@ -713,6 +749,60 @@ class HostAgent:
             '/host.v1.HostAgent/DeleteTemplate',
             proto_dot_host_dot_v1_dot_host__pb2.DeleteTemplateRequest.SerializeToString,
             proto_dot_host_dot_v1_dot_host__pb2.Template.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/host.v1.HostAgent/RequestCertificate',
+            proto_dot_host_dot_v1_dot_host__pb2.RequestCertificateRequest.SerializeToString,
+            proto_dot_host_dot_v1_dot_host__pb2.CertificateRequest.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InstallCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/host.v1.HostAgent/InstallCertificate',
+            proto_dot_host_dot_v1_dot_host__pb2.InstallCertificateRequest.SerializeToString,
+            proto_dot_host_dot_v1_dot_host__pb2.InstallCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

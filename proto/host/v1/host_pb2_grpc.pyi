@@ -86,6 +86,14 @@ class HostAgentStub:
     """Removes a template's files. Repeating it is harmless; a template that this host never had is answered with DELETED too.
     Refused with TEMPLATE_IN_USE, before anything is touched, while a machine of this host stands on it.
     """
+    RequestCertificate: _grpc.UnaryUnaryMultiCallable[_host_pb2.RequestCertificateRequest, _host_pb2.CertificateRequest]
+    """A request for a new certificate, with a new key that does not leave the host. The certificate in use stays. Refused with
+    WRONG_STATE by an agent that speaks without TLS.
+    """
+    InstallCertificate: _grpc.UnaryUnaryMultiCallable[_host_pb2.InstallCertificateRequest, _host_pb2.InstallCertificateResponse]
+    """Takes the certificate into use that was signed for the last request; connections that are there go on. Refused with
+    INVALID if it does not fit: the one in use stays.
+    """
     CollectGarbage: _grpc.UnaryUnaryMultiCallable[_host_pb2.CollectGarbageRequest, _host_pb2.CollectGarbageResponse]
     """Files that no entry of the ledger knows: found, put aside (quarantine), and removed after a grace. With `dry_run` only
     told.
@@ -147,6 +155,14 @@ class HostAgentAsyncStub(HostAgentStub):
     DeleteTemplate: _aio.UnaryUnaryMultiCallable[_host_pb2.DeleteTemplateRequest, _host_pb2.Template]  # type: ignore[assignment]
     """Removes a template's files. Repeating it is harmless; a template that this host never had is answered with DELETED too.
     Refused with TEMPLATE_IN_USE, before anything is touched, while a machine of this host stands on it.
+    """
+    RequestCertificate: _aio.UnaryUnaryMultiCallable[_host_pb2.RequestCertificateRequest, _host_pb2.CertificateRequest]  # type: ignore[assignment]
+    """A request for a new certificate, with a new key that does not leave the host. The certificate in use stays. Refused with
+    WRONG_STATE by an agent that speaks without TLS.
+    """
+    InstallCertificate: _aio.UnaryUnaryMultiCallable[_host_pb2.InstallCertificateRequest, _host_pb2.InstallCertificateResponse]  # type: ignore[assignment]
+    """Takes the certificate into use that was signed for the last request; connections that are there go on. Refused with
+    INVALID if it does not fit: the one in use stays.
     """
     CollectGarbage: _aio.UnaryUnaryMultiCallable[_host_pb2.CollectGarbageRequest, _host_pb2.CollectGarbageResponse]  # type: ignore[assignment]
     """Files that no entry of the ledger knows: found, put aside (quarantine), and removed after a grace. With `dry_run` only
@@ -284,6 +300,26 @@ class HostAgentServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_host_pb2.Template, _abc.Awaitable[_host_pb2.Template]]:
         """Removes a template's files. Repeating it is harmless; a template that this host never had is answered with DELETED too.
         Refused with TEMPLATE_IN_USE, before anything is touched, while a machine of this host stands on it.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestCertificate(
+        self,
+        request: _host_pb2.RequestCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.CertificateRequest, _abc.Awaitable[_host_pb2.CertificateRequest]]:
+        """A request for a new certificate, with a new key that does not leave the host. The certificate in use stays. Refused with
+        WRONG_STATE by an agent that speaks without TLS.
+        """
+
+    @_abc_1.abstractmethod
+    def InstallCertificate(
+        self,
+        request: _host_pb2.InstallCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.InstallCertificateResponse, _abc.Awaitable[_host_pb2.InstallCertificateResponse]]:
+        """Takes the certificate into use that was signed for the last request; connections that are there go on. Refused with
+        INVALID if it does not fit: the one in use stays.
         """
 
     @_abc_1.abstractmethod

@@ -9,6 +9,7 @@ import pytest
 
 from agent.errors import STATUS, Code
 from api.domain.command import ExecCommand, check_command
+from api.hosts.access import TokenAccess
 from api.hosts.client import Exited, HostClient
 from api.hosts.errors import CODE_KEY, HostCallError, OutcomeUnknown
 from api.ids import new_id
@@ -50,7 +51,7 @@ async def client_of(servicer: HostAgentServicer) -> AsyncIterator[HostClient]:
     add_HostAgentServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    client = HostClient(f"127.0.0.1:{port}", "token")
+    client = HostClient(f"127.0.0.1:{port}", TokenAccess("token"))
     try:
         yield client
     finally:
@@ -106,7 +107,7 @@ async def test_what_the_caller_raises_stays_what_it_is() -> None:
 
 
 async def test_a_host_that_is_gone_in_the_middle_is_an_unknown_outcome() -> None:
-    client = HostClient("127.0.0.1:9", "token")
+    client = HostClient("127.0.0.1:9", TokenAccess("token"))
     try:
         with pytest.raises(OutcomeUnknown) as unknown:
             await _upload(client)

@@ -6,6 +6,7 @@ from grpc.aio import AioRpcError, Metadata
 
 from agent.errors import STATUS, Code
 from api.errors import Internal, Invalid, NestboxError, Unavailable
+from api.hosts.access import TokenAccess
 from api.hosts.client import HostClient
 from api.hosts.errors import CODE_KEY, OutcomeUnknown, Refused, host_call_error
 from api.ids import new_id
@@ -55,7 +56,7 @@ def test_errors_of_the_wire_have_their_own_class() -> None:
 
 
 async def test_a_wrong_token_is_refused(host: tuple[Served, str]) -> None:
-    client = HostClient(host[1], "wrong")
+    client = HostClient(host[1], TokenAccess("wrong"))
     try:
         with pytest.raises(Refused) as refused:
             await client.get_host()
@@ -65,7 +66,7 @@ async def test_a_wrong_token_is_refused(host: tuple[Served, str]) -> None:
 
 
 async def test_a_host_that_is_not_there_is_an_unknown_outcome() -> None:
-    client = HostClient("127.0.0.1:9", "token")
+    client = HostClient("127.0.0.1:9", TokenAccess("token"))
     try:
         with pytest.raises(OutcomeUnknown) as unknown:
             await client.pause(new_id(), 1)

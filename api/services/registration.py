@@ -1,0 +1,119 @@
+"""How hosts join: with a token that an admin makes, once, for a certificate that is renewed from then on."""
+
+import base64
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from api.db import host_tokens
+from api.domain.host import HostFacts, Registration, check_address
+from api.domain.principal import Principal, require_platform_admin
+from api.domain.text import check_text
+from api.errors import Conflict, Forbidden, Unauthenticated
+from api.hosts.authority import RENEWED_BEFORE, Authority
+from api.hosts.client import HostClient
+from api.ids import new_id
+from api.services.resources import Resources
+
+TOKEN_LIFETIME = timedelta(hours=1)
+SECRET_BYTES = 32
+NAME_BYTES_MAX = 255
+_TOKEN = re.compile(r"nbh_([a-z2-7]{26})_([a-z2-7]{52})_([a-z2-7]{52})")
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token, the only time that it can be seen, and until when it can be used."""
+
+    token: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a host is given that has joined: its certificate and whom to trust, both PEM."""
+
+    certificate: bytes
+    authority: bytes
+
+
+class Registrations:
+    """Without an authority no host can join: all that is here refuses."""
+
+    def __init__(self, resources: Resources, authority: Authority | None) -> None:
+        self._resources = resources
+        self._authority = authority
+
+    async def create_token(self, principal: Principal) -> NewToken:
+        """A token for one host. Raises: Forbidden for all but platform admins; Conflict: `NO_AUTHORITY`."""
+        require_platform_admin(principal)
+        return await self.new_token(principal.actor)
+
+    async def new_token(self, actor: str) -> NewToken:
+        """A token for one host, for whoever sits at the control plane's own computer. Raises: Conflict."""
+        authority = self._require_authority()
+        now = self._resources.clock.now()
+        token_id, secret = new_id(), _encode(secrets.token_bytes(SECRET_BYTES))
+        expires_at = now + TOKEN_LIFETIME
+        digest = hashlib.sha256(secret.encode()).digest()
+        await host_tokens.insert(self._resources.database, token_id, digest, actor, now, expires_at)
+        return NewToken(f"nbh_{_encode(token_id.bytes)}_{secret}_{authority.fingerprint}", expires_at)
+
+    async def register(self, token: str, registration: Registration) -> Joined:
+        """Lets a host join, and uses the token up.
+
+        Raises:
+            Invalid: the request, the address or the name. Unauthenticated: the token is unknown, used or expired.
+            Forbidden: it is of another control plane. Conflict: `NO_AUTHORITY`. Nothing has changed then.
+        """
+        authority = self._require_authority()
+        match = _TOKEN.fullmatch(token)
+        if match is None:
+            raise Unauthenticated("This is no token for a host; such tokens look like nbh_…_…_….")
+        if match[3] != authority.fingerprint:
+            raise Forbidden("This token is of another control plane.")
+        check_text(registration.name, "The name", max_bytes=NAME_BYTES_MAX, min_bytes=1, one_line=True, path=("name",))
+        check_address(registration.address)
+        now = self._resources.clock.now()
+        certificate, expires_at = authority.certify_host(registration.request, registration.host_id, now)
+        known = (_decode(match[1]), hashlib.sha256(match[2].encode()).digest())
+        if not await host_tokens.register(self._resources.database, known, registration, now, expires_at):
+            raise Unauthenticated("This token is unknown, was used already, or has expired: ask for another.")
+        _log.info("host joined", host_id=str(registration.host_id), address=registration.address)
+        return Joined(certificate, authority.certificate)
+
+    async def renew(self, client: HostClient, facts: HostFacts) -> bool:
+        """Gives a host a new certificate if its own is valid for less than a third of its life; answers whether it did.
+
+        Raises: HostCallError.
+        """
+        expires_at = facts.certificate_expires_at
+        now = self._resources.clock.now()
+        if self._authority is None or expires_at is None or expires_at - now > RENEWED_BEFORE:
+            return False
+        request = await client.request_certificate()
+        certificate, renewed_until = self._authority.certify_host(request, facts.host_id, now)
+        await client.install_certificate(certificate)
+        _log.info("host certificate renewed", host_id=str(facts.host_id), expires_at=renewed_until.isoformat())
+        return True
+
+    def _require_authority(self) -> Authority:
+        if self._authority is None:
+            raise Conflict(
+                "This control plane has no certificate authority: set NESTBOX_AUTHORITY_DIR.", code="NO_AUTHORITY"
+            )
+        return self._authority
+
+
+def _encode(data: bytes) -> str:
+    return base64.b32encode(data).decode().rstrip("=").lower()
+
+
+def _decode(text: str) -> UUID:
+    return UUID(bytes=base64.b32decode(text.upper() + "=" * 6))
