@@ -85,6 +85,16 @@ class Floor:
         machine.load(self._directory / f"{paused.name}.state", ignore_shared=False)
         return await self._go(machine)
 
+    async def stand_still(self, bare: Bare) -> None:
+        """Stops a machine that has run: it is warm now, and waits."""
+        await bare.link.quiesce()
+        bare.machine.qmp.execute("stop")
+
+    async def go_on(self, bare: Bare) -> None:
+        """Lets a warm machine run again, as it was: no identity."""
+        bare.machine.qmp.execute("cont")
+        bare.link.release()
+
     async def run(self, bare: Bare, *argv: str) -> None:
         """Runs a program in the guest. Raises: RuntimeError if it fails."""
         process = await bare.link.exec(Command(argv))

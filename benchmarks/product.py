@@ -42,16 +42,28 @@ class Product:
         self._alive: set[str] = set()
         self._memory_bytes: dict[str, int] = {}
 
-    async def create(self) -> tuple[str, Timed]:
-        """A new sandbox, RUNNING. Raises: RefusedError, RuntimeError."""
+    async def create(self, **shape: int) -> tuple[str, Timed]:
+        """A new sandbox, RUNNING; `shape` are fields of the input. Raises: RefusedError, RuntimeError."""
         start = time.perf_counter()
-        payload = await self._client.mutate(documents.CREATE, name="benchmark")
+        payload = await self._client.mutate(documents.CREATE, name="benchmark", **shape)
         timed = _timed(start, payload)
-        sandbox = payload["sandbox"]
+        self._note(payload["sandbox"])
+        _expect_state(payload, "RUNNING")
+        return payload["sandbox"]["id"], timed
+
+    async def fork(self, sandbox_id: str, count: int) -> tuple[list[str], Timed]:
+        """Children of a sandbox that runs, all RUNNING. Raises: RefusedError, RuntimeError."""
+        start = time.perf_counter()
+        payload = await self._client.mutate(documents.FORK, id=sandbox_id, count=count)
+        timed = _timed(start, payload)
+        for child in payload["children"]:
+            self._note(child["sandbox"])
+            _expect_state(child, "RUNNING")
+        return [child["sandbox"]["id"] for child in payload["children"]], timed
+
+    def _note(self, sandbox: Json) -> None:
         self._alive.add(sandbox["id"])
         self._memory_bytes[sandbox["id"]] = sandbox["memoryMb"] << 20
-        _expect_state(payload, "RUNNING")
-        return sandbox["id"], timed
 
     async def run(self, sandbox_id: str, *argv: str) -> float:
         """Runs a program; how long that took, in milliseconds."""
@@ -85,6 +97,12 @@ class Product:
         for sandbox_id in list(self._alive):
             await self.delete(sandbox_id)
 
+    async def fill_memory(self, sandbox_id: str, mebibytes: float) -> None:
+        """Lets the guest write until about so much of its memory is dirty; does nothing if that is reached."""
+        missing_bytes = int((mebibytes - self.dirty_mebibytes(sandbox_id)) * (1 << 20))
+        if missing_bytes > 0:
+            await self.run(sandbox_id, *dirtying(missing_bytes))
+
     def dirty_mebibytes(self, sandbox_id: str) -> float:
         """How much of its RAM the guest has written, in MiB."""
         pid = qemu_pid(machine_processes(sandbox_id))
@@ -110,9 +128,9 @@ class Product:
         host."""
         sandbox_id = await self._idler(*commands)
         await asyncio.sleep(SETTLE_SECONDS)
-        before, start = _usage(sandbox_id), time.perf_counter()
+        before, start = processes_usage(sandbox_id), time.perf_counter()
         await asyncio.sleep(seconds)
-        after, end = _usage(sandbox_id), time.perf_counter()
+        after, end = processes_usage(sandbox_id), time.perf_counter()
         await self.delete(sandbox_id)
         return Idle((after.cpu_seconds - before.cpu_seconds) / (end - start) * 100, after.pss_bytes / (1 << 20))
 
@@ -120,7 +138,7 @@ class Product:
         """The memory of each of some idle sandboxes that are there at once, in MiB. Each ran one command."""
         sandbox_ids = [await self._idler("true") for _ in range(count)]
         await asyncio.sleep(SETTLE_SECONDS)
-        mebibytes = [_usage(sandbox_id).pss_bytes / (1 << 20) for sandbox_id in sandbox_ids]
+        mebibytes = [processes_usage(sandbox_id).pss_bytes / (1 << 20) for sandbox_id in sandbox_ids]
         for sandbox_id in sandbox_ids:
             await self.delete(sandbox_id)
         return mebibytes
@@ -132,7 +150,13 @@ class Product:
         return sandbox_id
 
 
-def _usage(sandbox_id: str) -> Usage:
+def dirtying(size_bytes: int) -> tuple[str, ...]:
+    """A command for the guest that writes to so much memory."""
+    return ("/bin/sh", "-c", f"head -c {size_bytes} /dev/urandom >> /dev/shm/dirty")
+
+
+def processes_usage(sandbox_id: str) -> Usage:
+    """Memory and processor time of a sandbox's processes on this computer. Raises: LookupError."""
     pids = list(machine_processes(sandbox_id))
     if not pids:
         raise LookupError("The sandbox has no process on this computer.")

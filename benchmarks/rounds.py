@@ -7,7 +7,7 @@ from statistics import median
 
 from benchmarks.figures import Figure
 from benchmarks.floor import Floor
-from benchmarks.product import Idle, Product, Timed
+from benchmarks.product import Idle, Product, Timed, dirtying
 
 DIRTY_MEBIBYTES = 10.0
 EXECS_PER_ROUND = 3
@@ -15,7 +15,7 @@ EXECS_PER_ROUND = 3
 CREATE_FACTOR, CREATE_EXTRA_MILLISECONDS = 1.5, 30.0
 EXEC_EXTRA_MILLISECONDS = 10.0
 PAUSE_MILLISECONDS = 150.0
-RESUME_FACTOR = 1.5
+RESUME_FACTOR, RESUME_EXTRA_MILLISECONDS = 1.5, 20.0
 NOTICE_MILLISECONDS = 30.0
 IDLE_CPU_PERCENT = 1.0
 IDLE_PSS_MEBIBYTES = 70.0
@@ -49,8 +49,8 @@ async def floor_round(floor: Floor, name: str, samples: Samples) -> None:
         start = time.perf_counter()
         await floor.run(bare, "true")
         samples.floor["exec"].append(_milliseconds(start))
-    if (command := _dirtying(floor.dirty_mebibytes(bare))) is not None:
-        await floor.run(bare, *command)
+    if (missing := DIRTY_MEBIBYTES - floor.dirty_mebibytes(bare)) > 0:
+        await floor.run(bare, *dirtying(int(missing * (1 << 20))))
     samples.floor["dirty"].append(floor.dirty_mebibytes(bare))
     start = time.perf_counter()
     paused = await floor.pause(name, bare)
@@ -62,6 +62,21 @@ async def floor_round(floor: Floor, name: str, samples: Samples) -> None:
     await floor.end(bare)
 
 
+async def warm_round(floor: Floor, name: str) -> list[float]:
+    """A warm clone is let go on and runs a command, some times: milliseconds from `cont` to the command's end."""
+    bare = await floor.clone(name)
+    await floor.run(bare, "true")
+    milliseconds = []
+    for _ in range(EXECS_PER_ROUND):
+        await floor.stand_still(bare)
+        start = time.perf_counter()
+        await floor.go_on(bare)
+        await floor.run(bare, "true")
+        milliseconds.append(_milliseconds(start))
+    await floor.end(bare)
+    return milliseconds
+
+
 async def product_round(product: Product, samples: Samples) -> None:
     """One life of a sandbox, ended from outside."""
     sandbox_id, timed = await product.create()
@@ -69,8 +84,7 @@ async def product_round(product: Product, samples: Samples) -> None:
     await product.run(sandbox_id, "true")
     for _ in range(EXECS_PER_ROUND):
         samples.product["exec"].append(await product.run(sandbox_id, "true"))
-    if (command := _dirtying(product.dirty_mebibytes(sandbox_id))) is not None:
-        await product.run(sandbox_id, *command)
+    await product.fill_memory(sandbox_id, DIRTY_MEBIBYTES)
     samples.product["dirty"].append(product.dirty_mebibytes(sandbox_id))
     samples.keep("pause", await product.pause(sandbox_id))
     samples.keep("resume", await product.resume(sandbox_id))
@@ -83,7 +97,7 @@ def figures(samples: Samples) -> list[Figure]:
     floor, product = samples.floor, samples.product
     create_goal = CREATE_FACTOR * median(floor["create"]) + CREATE_EXTRA_MILLISECONDS
     exec_goal = median(floor["exec"]) + EXEC_EXTRA_MILLISECONDS
-    resume_goal = RESUME_FACTOR * median(floor["resume"])
+    resume_goal = RESUME_FACTOR * median(floor["resume"]) + RESUME_EXTRA_MILLISECONDS
     return [
         Figure("floor: clone to first identity reply", "ms", floor["create"]),
         Figure("floor: exec of true, not the first", "ms", floor["exec"]),
@@ -91,7 +105,7 @@ def figures(samples: Samples) -> list[Figure]:
         Figure("floor: pause, without fsync", "ms", floor["pause"]),
         Figure("floor: fsync of what a pause wrote", "ms", floor["sync"]),
         Figure("floor: resume to first identity reply", "ms", floor["resume"]),
-        Figure("createSandbox to RUNNING", "ms", product["create"], create_goal),
+        Figure("createSandbox to RUNNING, no pool", "ms", product["create"], create_goal),
         Figure("exec of true, not the first", "ms", product["exec"], exec_goal),
         Figure("dirty memory at pause", "MiB", product["dirty"]),
         Figure("pauseSandbox to PAUSED, fsync included", "ms", product["pause"], PAUSE_MILLISECONDS),
@@ -119,14 +133,6 @@ def stage_lines(samples: Samples) -> list[str]:
         f"{name}: " + ", ".join(f"{stage} {median(values):.1f}" for stage, values in stages.items()) + " ms"
         for name, stages in samples.stages.items()
     ]
-
-
-def _dirtying(dirty_mebibytes: float) -> tuple[str, ...] | None:
-    """A command for the guest that brings its dirty memory to about `DIRTY_MEBIBYTES`; None if that is reached."""
-    missing_bytes = int((DIRTY_MEBIBYTES - dirty_mebibytes) * (1 << 20))
-    if missing_bytes <= 0:
-        return None
-    return ("/bin/sh", "-c", f"head -c {missing_bytes} /dev/urandom > /dev/shm/dirty")
 
 
 def _milliseconds(start: float) -> float:

@@ -4,6 +4,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+POOL_OFF = {"NESTBOX_POOL_MAX": "0"}
+"""For a platform whose every sandbox is cloned when it is asked for."""
+
 
 def environment() -> Mapping[str, str]:
     """NESTBOX_URL and NESTBOX_API_KEY name a platform on this computer; the rest is handed on to one of our own."""

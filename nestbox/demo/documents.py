@@ -44,6 +44,20 @@ mutation Delete($input: DeleteSandboxInput!) {
 }
 """)
 
+FORK = parse("""
+mutation Fork($input: ForkSandboxInput!) {
+  forkSandbox(input: $input) {
+    sandbox { id state }
+    operation { state stages { name durationMs } error { code message } }
+    children {
+      sandbox { id state memoryMb }
+      operation { state stages { name durationMs } error { code message } }
+    }
+    userErrors { code message }
+  }
+}
+""")
+
 EXEC = parse("""
 mutation Exec($input: ExecInput!) {
   exec(input: $input) {
