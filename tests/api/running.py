@@ -14,9 +14,12 @@ from agent.drivers.simulated import Faults, SimulatedDriver
 from agent.host import open_host
 from agent.server import serve
 from api.db.database import Row
+from api.domain.operation import FINISHED, Operation
+from api.domain.page import page_request
 from api.domain.principal import Principal
 from api.domain.sandbox import CreateSandbox, Sandbox, State
 from api.domain.status import TaskStatus
+from api.domain.template import Template, TemplateFilter
 from api.errors import NestboxError
 from api.hosts.authority import Authority
 from api.ids import DEFAULT_TEAM_ID, new_id
@@ -54,6 +57,31 @@ class Running:
         outcome = await self.services.sandboxes.create(self.principal, CreateSandbox(**changes))  # type: ignore[arg-type]
         assert outcome.sandbox.state is State.RUNNING, outcome.operation
         return outcome.sandbox
+
+    async def template(self, name: str = "mine", sandbox_id: UUID | None = None) -> Template:
+        """A template that is complete, of this sandbox or a new one."""
+        sandbox_id = sandbox_id or (await self.created()).id
+        outcome = await self.services.templates.create(self.principal, sandbox_id, name)
+        assert outcome.template is not None, outcome.operation
+        return outcome.template
+
+    async def template_names(self) -> set[str]:
+        """Of those that can be seen."""
+        page = await self.services.templates.list(self.principal, TemplateFilter(), page_request())
+        return {template.name for template in page.items}
+
+    async def operation(self, operation_id: UUID) -> Operation:
+        operation = await self.services.operations.get(self.principal, operation_id)
+        assert operation is not None
+        return operation
+
+    async def ended(self, operation_id: UUID) -> Operation:
+        """The operation, as soon as it has ended."""
+        await eventually(lambda: self._has_ended(operation_id))
+        return await self.operation(operation_id)
+
+    async def _has_ended(self, operation_id: UUID) -> bool:
+        return (await self.operation(operation_id)).state in FINISHED
 
     async def get(self, sandbox_id: UUID) -> Sandbox:
         sandbox = await self.services.sandboxes.get(self.principal, sandbox_id)

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import httpx
@@ -21,17 +20,31 @@ from tests.faults.processes import Agent, Api, ending, fired
 from tests.waiting import eventually
 
 UNFINISHED = """SELECT (SELECT count(*) FROM operations WHERE state = 'running') + (SELECT count(*) FROM sandboxes
-    WHERE state NOT IN ('running', 'paused', 'stopped', 'failed', 'deleted'))"""
+    WHERE state NOT IN ('running', 'paused', 'stopped', 'failed', 'deleted')) + (SELECT count(*) FROM templates
+    WHERE state IN ('creating', 'deleting'))"""
 ENDS = {
-    "create": ("running", 1),
-    "pause": ("paused", 2),
-    "resume": ("running", 3),
-    "delete": ("deleted", 2),
-    "set_timeout": ("running", 2),
+    "create": [("running", 1)],
+    "pause": [("paused", 2)],
+    "resume": [("running", 3)],
+    "delete": [("deleted", 2)],
+    "set_timeout": [("running", 2)],
+    "create_template": [("running", 2)],
+    # the parent, and children that were pending before they began
+    "fork": [("running", 2)] * 3,
+    "delete_template": [("running", 2)],
 }
+TEMPLATES = {"create_template": ["ready"], "delete_template": ["deleted"]}
+"""What becomes of the template, by command."""
 TRIED = [point for point in POINTS if point.split(".")[1] in ENDS]
 
-ALWAYS_TRIED = {"api.create.committed", "api.pause.called"}
+ALWAYS_TRIED = {
+    "api.create.committed",
+    "api.pause.called",
+    "api.create_template.called",
+    "api.fork.committed",
+    "api.fork.called",
+    "api.delete_template.committed",
+}
 
 
 @dataclass
@@ -43,10 +56,19 @@ class Site:
 
     async def send(self, client: Client, command: str, sandbox_id: str) -> None:
         """A command whose answer may never come."""
-        name = {"set_timeout": "setSandboxTimeout"}.get(command, f"{command}Sandbox")
-        given: dict[str, Any] = {"id": sandbox_id} | ({"timeoutSec": 600} if command == "set_timeout" else {})
+        name, fields, given = f"{command}Sandbox", "sandbox { ...S }", dict[str, object](id=sandbox_id)
+        match command:
+            case "set_timeout":
+                name, given = "setSandboxTimeout", given | {"timeoutSec": 600}
+            case "create_template":
+                name, given = "createTemplate", {"sandboxId": sandbox_id, "name": "mine"}
+            case "fork":
+                fields, given = "operation { id }", given | {"count": 2}
+            case "delete_template":
+                made = await client.command("createTemplate", "template { id }", sandboxId=sandbox_id, name="mine")
+                name, fields, given = "deleteTemplate", "operation { id }", {"id": made["template"]["id"]}
         with suppress(httpx.TransportError):
-            await client.command(name, "sandbox { ...S }", **given)
+            await client.command(name, fields, **given)
 
 
 @pytest_asyncio.fixture
@@ -84,7 +106,9 @@ async def test_what_a_killed_replica_had_accepted_is_finished(site: Site, point:
         async with asyncio.timeout(40):
             await eventually(lambda: _is_zero(database, UNFINISHED), 40)
         rows = await database.fetch("SELECT state, generation, timeout_sec FROM sandboxes")
-        assert [(row["state"], row["generation"]) for row in rows] == [ENDS[command]]
+        assert [(row["state"], row["generation"]) for row in rows] == ENDS[command]
+        made = await database.fetch("SELECT state FROM templates WHERE type = 'snapshot'")
+        assert [row["state"] for row in made] == TEMPLATES.get(command, [])
         assert await database.fetchval("SELECT count(*) FROM operations WHERE state <> 'succeeded'") == 0
     finally:
         await database.close()

@@ -18,7 +18,7 @@ export type CreateApiKeyInput = {
 export type CreateSandboxInput = {
   /** Whether commands and file access resume it when it is paused, and then go on. */
   autoResume?: boolean | null | undefined;
-  /** The size of the disk in MiB. */
+  /** The size of the disk in MiB, no smaller than the template's. Left out: the template's, and 5120 at least if that is of the type BASE. */
   diskSizeMb?: number | null | undefined;
   /** Environment variables for every command that runs in it. */
   environment?: Array<EnvironmentVariableInput> | null | undefined;
@@ -26,7 +26,7 @@ export type CreateSandboxInput = {
   idempotencyKey?: string | null | undefined;
   /** Labels to find it by. */
   labels?: Array<LabelInput> | null | undefined;
-  /** Memory in MiB. Other shapes than the default are not offered yet. */
+  /** Memory in MiB. Left out: the template's, where it fixes it, else 512. A template that fixes it takes no other value. */
   memoryMb?: number | null | undefined;
   /** A name for people, at most 100 characters. */
   name?: string | null | undefined;
@@ -36,7 +36,7 @@ export type CreateSandboxInput = {
   templateName?: string | null | undefined;
   /** Pause it after so many seconds without use, up to 30 days; 0 is never. */
   timeoutSec?: number | null | undefined;
-  /** Virtual CPUs. */
+  /** Virtual CPUs. Left out: the template's, where it fixes them, else 1. A template that fixes them takes no other value. */
   vcpus?: number | null | undefined;
   /** How long to wait for the outcome, in seconds; 0 answers as soon as the command is accepted. The command goes on either way. */
   waitSeconds?: number | null | undefined;
@@ -100,6 +100,8 @@ export type ErrorCode =
   | 'NOT_A_FILE'
   /** There is no such thing, or it is another team's. */
   | 'NOT_FOUND'
+  /** This control plane has no certificate authority, so no host can join it. */
+  | 'NO_AUTHORITY'
   /** No host has room for it now; try again later. */
   | 'NO_CAPACITY'
   /** There is no such directory in the sandbox. */
@@ -116,21 +118,33 @@ export type ErrorCode =
   | 'RESUME_FAILED'
   /** The host is being shut down. */
   | 'SHUTTING_DOWN'
+  /** Memory and disk could not be kept; the sandbox is as it was. */
+  | 'SNAPSHOT_FAILED'
   /** A newer command for this sandbox was accepted meanwhile. */
   | 'STALE_GENERATION'
   /** The machine could not be started. */
   | 'START_FAILED'
   /** A later command for this sandbox overtook this one before it was done. */
   | 'SUPERSEDED'
+  /** Sandboxes stand on the template; nothing of it was touched. */
+  | 'TEMPLATE_IN_USE'
+  /** The host that was making the template knows nothing of it any more. */
+  | 'TEMPLATE_LOST'
+  /** Only the platform may give this name to a template. */
+  | 'TEMPLATE_NAME_RESERVED'
+  /** Your team has a template of this name, or is just making one. */
+  | 'TEMPLATE_NAME_TAKEN'
   /** Tried too often in too short a time; wait a minute. */
   | 'THROTTLED'
   /** It did not answer in time; the outcome is not known yet. */
   | 'TIMEOUT'
   /** Something that is needed does not answer now. */
   | 'UNAVAILABLE'
+  /** What the child was to begin as is no longer there; fork again. */
+  | 'UNKNOWN_SNAPSHOT'
   /** The host has no image of this template. */
   | 'UNKNOWN_TEMPLATE'
-  /** No image exists for this combination of vCPUs, memory and disk. */
+  /** The template, or what is forked, does not allow these vCPUs, this memory or so small a disk. */
   | 'UNSUPPORTED_SHAPE'
   /** It is the id of another kind of thing. */
   | 'WRONG_KIND_OF_ID'
@@ -158,10 +172,14 @@ export type Role =
 
 /** What can be done with a sandbox. */
 export type SandboxAction =
+  /** Make a template of it. */
+  | 'CREATE_TEMPLATE'
   /** Remove it with all its files. */
   | 'DELETE'
   /** Run a command in it. */
   | 'EXEC'
+  /** Start sandboxes that begin as it is now. */
+  | 'FORK'
   /** Save its memory and let its machine go. */
   | 'PAUSE'
   /** Count as activity, and ask how it is. */
@@ -222,7 +240,7 @@ export type SandboxState =
   | 'RESUMING'
   /** Its machine runs; commands are accepted. */
   | 'RUNNING'
-  /** A template is being made of it. */
+  /** Memory and disk are being kept for a template or children; it goes on in a moment. */
   | 'SNAPSHOTTING'
   /** A host is starting its machine. */
   | 'STARTING'

@@ -68,7 +68,7 @@ async def test_the_same_idempotency_key_makes_one_sandbox(client: Client) -> Non
         ({"memoryMb": 0}, "INVALID", "memoryMb"),
         ({"memoryMb": -1}, "INVALID", "memoryMb"),
         ({"memoryMb": 2**31 - 1}, "INVALID", "memoryMb"),
-        ({"memoryMb": 1024}, "UNSUPPORTED_SHAPE", "memoryMb"),
+        ({"diskSizeMb": 2048}, "UNSUPPORTED_SHAPE", "diskSizeMb"),
         ({"diskSizeMb": 0}, "INVALID", "diskSizeMb"),
         ({"vcpus": 0}, "INVALID", "vcpus"),
         ({"timeoutSec": -1}, "INVALID", "timeoutSec"),

@@ -99,8 +99,10 @@ async def test_what_the_host_does_not_know_is_stopped_after_a_grace(running: Run
     sandbox = await running.created()
     row_id = new_id()
     await running.database.execute(
-        """INSERT INTO sandboxes SELECT (jsonb_populate_record(s, jsonb_build_object('id', $2::uuid))).*
-        FROM sandboxes s WHERE id = $1""",
+        """INSERT INTO sandboxes (id, team_id, template_id, host_id, vcpus, memory_mb, disk_size_mb, goal, generation,
+            state, cause, created_at, updated_at)
+        SELECT $2, team_id, template_id, host_id, vcpus, memory_mb, disk_size_mb, goal, generation, state, cause,
+            created_at, updated_at FROM sandboxes s WHERE id = $1""",
         sandbox.id,
         row_id,
     )

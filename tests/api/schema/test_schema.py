@@ -77,6 +77,7 @@ def test_creating_a_sandbox_says_that_it_has_no_network() -> None:
         (operations.OperationKind, operation.OperationKind, {}),
         (operations.OperationState, operation.OperationState, {}),
         (templates.TemplateType, template.TemplateType, {}),
+        (templates.TemplateAction, template.TemplateAction, {}),
         (hosts.Isolation, host.Isolation, {}),
         (subscriptions.RemovedReason, feed.RemovedReason, {}),
     ],

@@ -6,17 +6,27 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from api.domain.sandbox import MOVES, Action, Cause, Goal, Move, Owner, State, accepted_in
+from api.domain.sandbox import MOVES, Action, Cause, ForkSandbox, Goal, Move, Owner, State, accepted_in
 from api.errors import Conflict
 from api.ids import BASE_TEMPLATE_ID, DEFAULT_TEAM_ID, new_id
 from tests.api.running import Running
 
-COMMANDS = (Action.PAUSE, Action.RESUME, Action.START, Action.DELETE, Action.SET_TIMEOUT)
+COMMANDS = (
+    Action.PAUSE,
+    Action.RESUME,
+    Action.START,
+    Action.DELETE,
+    Action.SET_TIMEOUT,
+    Action.CREATE_TEMPLATE,
+    Action.FORK,
+)
 _TARGETS = {
     Action.PAUSE: State.PAUSING,
     Action.RESUME: State.RESUMING,
     Action.START: State.STARTING,
     Action.DELETE: State.DELETING,
+    Action.CREATE_TEMPLATE: State.SNAPSHOTTING,
+    Action.FORK: State.SNAPSHOTTING,
 }
 
 
@@ -37,6 +47,27 @@ async def _sandbox(database: asyncpg.Connection, host_id: UUID, state: State) ->
     return sandbox_id
 
 
+async def _ask(lonely: Running, action: Action, sandbox_id: UUID) -> None:
+    services, principal = lonely.services, lonely.principal
+    match action:
+        case Action.SET_TIMEOUT:
+            await services.timeouts.set(principal, sandbox_id, 60)
+        case Action.PAUSE:
+            await services.sandboxes.pause(principal, sandbox_id, wait_seconds=0)
+        case Action.RESUME:
+            await services.sandboxes.resume(principal, sandbox_id, wait_seconds=0)
+        case Action.START:
+            await services.sandboxes.start(principal, sandbox_id, wait_seconds=0)
+        case Action.DELETE:
+            await services.sandboxes.delete(principal, sandbox_id, wait_seconds=0)
+        case Action.CREATE_TEMPLATE:
+            await services.templates.create(principal, sandbox_id, "made", wait_seconds=0)
+        case Action.FORK:
+            await services.forks.create(principal, ForkSandbox(sandbox_id, count=2, wait_seconds=0))
+        case _:
+            raise ValueError(action)
+
+
 @pytest.mark.parametrize(("action", "state"), list(product(COMMANDS, State)))
 async def test_a_command_does_what_the_table_says(lonely: Running, action: Action, state: State) -> None:
     host_id = new_id()
@@ -46,18 +77,8 @@ async def test_a_command_does_what_the_table_says(lonely: Running, action: Actio
     )
     sandbox_id = await _sandbox(lonely.database, host_id, state)
     before = await lonely.get(sandbox_id)
-    commands = lonely.services.sandboxes
     try:
-        if action is Action.SET_TIMEOUT:
-            await lonely.services.timeouts.set(lonely.principal, sandbox_id, 60)
-        elif action is Action.PAUSE:
-            await commands.pause(lonely.principal, sandbox_id, wait_seconds=0)
-        elif action is Action.RESUME:
-            await commands.resume(lonely.principal, sandbox_id, wait_seconds=0)
-        elif action is Action.START:
-            await commands.start(lonely.principal, sandbox_id, wait_seconds=0)
-        else:
-            await commands.delete(lonely.principal, sandbox_id, wait_seconds=0)
+        await _ask(lonely, action, sandbox_id)
         accepted = True
     except Conflict as refused:
         assert refused.code == "WRONG_STATE"  # noqa: PT017 - either way may be right
@@ -65,6 +86,10 @@ async def test_a_command_does_what_the_table_says(lonely: Running, action: Actio
     after = await lonely.get(sandbox_id)
     going = action is Action.DELETE and state in {State.DELETING, State.DELETED}
     assert accepted == (state in accepted_in(action) and not going)
+    children = await lonely.database.fetchval("SELECT count(*) FROM sandboxes WHERE parent_id = $1", sandbox_id)
+    made = await lonely.database.fetchval("SELECT count(*) FROM templates WHERE source_sandbox_id = $1", sandbox_id)
+    assert children == (2 if accepted and action is Action.FORK else 0)
+    assert made == (1 if accepted and action is Action.CREATE_TEMPLATE else 0)
     if not accepted:
         assert after == before
     elif action is Action.SET_TIMEOUT:
