@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 import httpx
 
@@ -25,6 +26,7 @@ IDLE_SECONDS = 1
 _GOALS = {"pause": "PAUSED", "auto_pause": "PAUSED", "delete": "DELETED", "destroy": "DELETED"}
 _MUTATIONS = {"pause": "pauseSandbox", "resume": "resumeSandbox", "start": "startSandbox"}
 _MUTATIONS |= {"delete": "deleteSandbox", "destroy": "deleteSandbox", "set_timeout": "setSandboxTimeout"}
+_MAKES_TEMPLATE = frozenset({"create_template", "snapshot", "build_template"})
 _LONG_TIMEOUT_SECONDS = 3600
 
 
@@ -107,11 +109,15 @@ class Lane:
         return Result(cell, has_fired, violations)
 
     async def _prepared(self, cell: Cell) -> str | None:
-        """The sandbox that the command is for, None for a new one. What is to fail is armed and runs."""
+        """The sandbox, or template, that the command is for, None for a new one. What is to fail is armed and runs."""
         if cell.command in {"create", "auto_pause"}:
             await self._arm(cell)
             return None
         sandbox_id = await self._create()
+        if cell.command == "delete_template":
+            made = await self._create_template(sandbox_id, wait_seconds=30)
+            await self._arm(cell)
+            return str(made["template"]["id"])
         if cell.command == "resume":
             await self._commanded("pause", sandbox_id, wait_seconds=30)
         if cell.command == "start":
@@ -141,6 +147,12 @@ class Lane:
         with suppress(httpx.HTTPError, AssertionError):
             if sandbox_id is None:
                 await self._accepted("createSandbox", name="struck", waitSeconds=0)
+            elif cell.command in _MAKES_TEMPLATE:
+                await self._create_template(sandbox_id, wait_seconds=0)
+            elif cell.command == "fork":
+                await self._accepted("forkSandbox", "operation { id }", id=sandbox_id, count=2, waitSeconds=0)
+            elif cell.command == "delete_template":
+                await self._accepted("deleteTemplate", "operation { id }", id=sandbox_id, waitSeconds=0)
             elif cell.command == "set_timeout":
                 timeout = {"id": sandbox_id, "timeoutSec": _LONG_TIMEOUT_SECONDS}
                 await self._accepted(_MUTATIONS[cell.command], "sandbox { id state timeoutSec }", **timeout)
@@ -151,6 +163,12 @@ class Lane:
         payload = await self._accepted("createSandbox", waitSeconds=30, timeoutSec=timeout_sec)
         assert payload["sandbox"]["state"] == "RUNNING", payload
         return str(payload["sandbox"]["id"])
+
+    async def _create_template(self, sandbox_id: str, *, wait_seconds: int) -> Any:
+        # names are free again only when a template is gone, and this one may stay until the lane is cleared
+        name = f"struck-{uuid4().hex}"
+        fields = "template { id } operation { id }"
+        return await self._accepted("createTemplate", fields, sandboxId=sandbox_id, name=name, waitSeconds=wait_seconds)
 
     async def _commanded(self, command: str, sandbox_id: str, *, wait_seconds: int) -> None:
         payload = await self._accepted(_MUTATIONS[command], id=sandbox_id, waitSeconds=wait_seconds)
@@ -186,7 +204,10 @@ class Lane:
             await self.api.start(self.database_url, (self.agent.address,))
 
     async def _clear(self) -> None:
-        """Deletes every sandbox, so that faults do not meet each other."""
+        """Deletes every sandbox and template, so that faults do not meet each other."""
         found = await self.client.ask("{ sandboxes(first: 100) { nodes { id } } }")
         for node in found["nodes"]:
             await self._commanded("delete", node["id"], wait_seconds=30)
+        made = await self.client.ask("{ templates(first: 100, filter: { type: SNAPSHOT }) { nodes { id } } }")
+        for node in made["nodes"]:
+            await self._accepted("deleteTemplate", "operation { id state }", id=node["id"], waitSeconds=30)

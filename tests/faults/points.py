@@ -4,7 +4,16 @@ import importlib.util
 from pathlib import Path
 
 _SCHEMA = (Path(__file__).parents[2] / "schema.graphql").read_text()
-_NEEDS = {"start": "startSandbox(", "auto_pause": "setSandboxTimeout(", "set_timeout": "setSandboxTimeout("}
+_NEEDS = {
+    "start": "startSandbox(",
+    "auto_pause": "setSandboxTimeout(",
+    "set_timeout": "setSandboxTimeout(",
+    "create_template": "createTemplate(",
+    "snapshot": "createTemplate(",
+    "build_template": "createTemplate(",
+    "fork": "forkSandbox(",
+    "delete_template": "deleteTemplate(",
+}
 """By command: what of the API brings a client to it."""
 
 

@@ -22,7 +22,8 @@ SETTLE_SECONDS = 30.0
 """After any one fault heals, all invariants hold again within this."""
 
 UNSETTLED = """SELECT (SELECT count(*) FROM sandboxes WHERE state = ANY($1::text[]))
-    + (SELECT count(*) FROM operations WHERE state = 'running')"""
+    + (SELECT count(*) FROM operations WHERE state = 'running')
+    + (SELECT count(*) FROM templates WHERE state IN ('creating', 'deleting'))"""
 
 
 @dataclass

@@ -9,6 +9,9 @@
 7. An acknowledged pause or delete is not undone.
 8. The history of every sandbox is a path in `MOVES`, each move made by who may make it.
 9. Versions only grow, each change has its event, and the last one is the row.
+10. A template that can be seen is complete on every host that is said to hold it, and sandboxes stand on no other; one
+    that is not is nowhere; an operation says what became of it.
+11. Children share the end of their fork: none waits for one that has ended, and none began without it.
 14. Nothing stays in a transitional state, and no operation without an end.
 15. What was deleted is gone everywhere.
 18. What hosts say they use is the sum over live rows.
@@ -19,8 +22,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from uuid import UUID
 
+from api.domain.machine import HeldState
 from api.domain.operation import OperationKind, OperationState
 from api.domain.sandbox import MOVES, TRANSITIONAL, Cause, Goal, Move, Owner, State
+from api.domain.template import TemplateState
 from tests.invariants.evidence import Event, Evidence, Kept, Machine, Sandbox, Violation
 
 _REPORTED = frozenset({"sandbox.report", "sandbox.reconciled", "sandbox.refused"})
@@ -38,6 +43,7 @@ _ACHIEVED = {
     OperationKind.PAUSE: State.PAUSED,
     OperationKind.DELETE: State.DELETED,
 }
+"""What a succeeded command has led to; other kinds leave the sandbox as it was."""
 
 _KEEPS_NOTHING = frozenset({State.FAILED, State.DELETED})
 
@@ -161,7 +167,7 @@ def _keys(evidence: Evidence) -> Found:
     by_key: dict[tuple[UUID, str], set[UUID]] = defaultdict(set)
     for operation in evidence.operations:
         if operation.idempotency_key is not None:
-            by_key[operation.team_id, operation.idempotency_key].add(operation.sandbox_id)
+            by_key[operation.team_id, operation.idempotency_key].add(operation.sandbox_id or operation.id)
     for place, answered in evidence.promises.by_key.items():
         by_key[place] |= answered
     for (_, key), sandbox_ids in by_key.items():
@@ -172,7 +178,7 @@ def _keys(evidence: Evidence) -> Found:
 def _not_undone(evidence: Evidence) -> Found:
     rows = {row.id: row for row in evidence.sandboxes}
     for operation in evidence.operations:
-        row = rows.get(operation.sandbox_id)
+        row = None if operation.sandbox_id is None else rows.get(operation.sandbox_id)
         if operation.state is not OperationState.SUCCEEDED or row is None:
             continue
         if operation.kind is OperationKind.DELETE and row.state is not State.DELETED:
@@ -203,7 +209,7 @@ def _paths(evidence: Evidence) -> Found:
         if history[-1].after["state"] != row.state:
             yield Violation(8, row.id, f"its history ends at {history[-1].after['state']}, it is {row.state}")
     for operation in evidence.operations:
-        if operation.state is OperationState.SUCCEEDED:
+        if operation.state is OperationState.SUCCEEDED and operation.kind in _ACHIEVED and operation.sandbox_id:
             reached = {
                 event.after["state"]
                 for event in histories[operation.sandbox_id]
@@ -258,6 +264,52 @@ def _ended(evidence: Evidence) -> Found:
             yield Violation(14, operation.sandbox_id, f"its {operation.kind} has no end")
 
 
+def _templates(evidence: Evidence) -> Found:
+    rows = {row.id: row for row in evidence.templates}
+    held = {(entry.host_id, entry.template_id): entry.state for entry in evidence.held_templates}
+    for row in evidence.templates:
+        if row.state in {TemplateState.CREATING, TemplateState.DELETING}:
+            yield Violation(14, None, f"template {row.id} is still {row.state}")
+        elif row.state is TemplateState.DELETED and row.hosts:
+            yield Violation(10, None, f"template {row.id} is deleted, and said to lie on {len(row.hosts)} hosts")
+        for host_id in row.hosts & evidence.machines_running.keys() if row.state is TemplateState.READY else ():
+            if held.get((host_id, row.id)) is not HeldState.READY:
+                yield Violation(10, None, f"template {row.id} can be seen, and is {held.get((host_id, row.id))} there")
+    for (host_id, template_id), state in held.items():
+        known = rows.get(template_id)
+        wanted = known is not None and known.state is TemplateState.READY and host_id in known.hosts
+        if state not in {HeldState.DELETED, HeldState.FAILED} and not wanted:
+            yield Violation(3, None, f"a host has template {template_id} as {state}, and no row wants it there")
+
+
+def _use_of_templates(evidence: Evidence) -> Found:
+    rows = {row.id: row for row in evidence.templates}
+    for sandbox in evidence.sandboxes:
+        template = None if sandbox.template_id is None else rows.get(sandbox.template_id)
+        if template is not None and template.state is not TemplateState.READY and sandbox.state not in _KEEPS_NOTHING:
+            yield Violation(10, sandbox.id, f"it stands on a template that is {template.state}")
+    for operation in evidence.operations:
+        made = None if operation.template_id is None else rows.get(operation.template_id)
+        if made is None or operation.kind is not OperationKind.CREATE_TEMPLATE:
+            continue
+        if operation.state is OperationState.FAILED and made.state is not TemplateState.DELETED:
+            yield Violation(10, None, f"template {made.id} could not be made, and is {made.state}")
+
+
+def _children(evidence: Evidence) -> Found:
+    forks = {operation.id: operation for operation in evidence.operations if operation.kind is OperationKind.FORK}
+    for sandbox in evidence.sandboxes:
+        if sandbox.fork_id is None:
+            continue
+        fork = forks.get(sandbox.fork_id)
+        if fork is None:
+            yield Violation(11, sandbox.id, "it is a child of a fork that is not there")
+        elif fork.state is OperationState.FAILED and sandbox.state not in _KEEPS_NOTHING:
+            yield Violation(11, sandbox.id, f"its fork failed, and it is {sandbox.state}")
+        elif fork.state is not OperationState.RUNNING and sandbox.state is State.PENDING:
+            yield Violation(11, sandbox.id, f"its fork has {fork.state}, and it still waits")
+
+
 def _capacity(evidence: Evidence) -> Found:
     running = Counter(row.host_id for row in evidence.sandboxes if row.state is State.RUNNING)
     for host_id, count in evidence.machines_running.items():
@@ -288,5 +340,8 @@ _RULES: Iterable[Callable[[Evidence], Found]] = (
     _paths,
     _versions,
     _ended,
+    _templates,
+    _use_of_templates,
+    _children,
     _capacity,
 )

@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from api.domain.machine import HeldState
 from api.domain.operation import OperationKind, OperationState
 from api.domain.sandbox import Cause, Goal, State
+from api.domain.template import TemplateState
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,26 @@ class Sandbox:
     version: int
     incarnation: UUID | None = None
     state_deadline_at: datetime | None = None
+    template_id: UUID | None = None
+    fork_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A row of one that was made of a sandbox. `hosts` are those that hold it, as far as the database knows."""
+
+    id: UUID
+    state: TemplateState
+    hosts: frozenset[UUID] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTemplate:
+    """What a host says of a template."""
+
+    host_id: UUID
+    template_id: UUID
+    state: HeldState
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +55,13 @@ class Operation:
 
     id: UUID
     team_id: UUID
-    sandbox_id: UUID
+    sandbox_id: UUID | None
     kind: OperationKind
     state: OperationState
     generation: int
     idempotency_key: str | None = None
     error_code: str | None = None
+    template_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +129,8 @@ class Evidence:
     events: tuple[Event, ...] = ()
     machines: tuple[Machine, ...] = ()
     kept: tuple[Kept, ...] = ()
+    templates: tuple[Template, ...] = ()
+    held_templates: tuple[HeldTemplate, ...] = ()
     machines_running: dict[UUID, int] = field(default_factory=dict)
     """By host that answers: how many machines run, as it says itself."""
     stale_obeyed: tuple[UUID, ...] = ()

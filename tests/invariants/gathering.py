@@ -12,10 +12,22 @@ import grpc.aio
 from agent.errors import Code
 from api.domain.operation import OperationKind, OperationState
 from api.domain.sandbox import Cause, Goal, State
+from api.domain.template import TemplateState
+from api.hosts.convert import template_of
 from nestbox.demo.processes import machine_processes
 from proto.host.v1 import host_pb2 as pb
 from tests.agent.serving import Client, code_of, state_of, uuid_of
-from tests.invariants.evidence import Event, Evidence, Kept, Machine, Operation, Promises, Sandbox
+from tests.invariants.evidence import (
+    Event,
+    Evidence,
+    HeldTemplate,
+    Kept,
+    Machine,
+    Operation,
+    Promises,
+    Sandbox,
+    Template,
+)
 
 Keeps = Callable[[UUID, Path], list[Kept]]
 """Finds what lies and runs on a host below its data directory."""
@@ -38,12 +50,17 @@ async def gather(
     machines: list[Machine] = []
     kept: list[Kept] = []
     running: dict[UUID, int] = {}
+    held: list[HeldTemplate] = []
     obeyed: list[UUID] = []
     for data_dir, client in agents.items():
         host = await client.stub.GetHost(pb.GetHostRequest(), metadata=client.metadata)
         host_id = _bare(host.host_id)
         running[host_id] = host.machines_running
         machines += [machine_of(host_id, machine) for machine in (await client.inventory()).values()]
+        held += [
+            HeldTemplate(host_id, template.template_id, template.state)
+            for template in map(template_of, (await client.templates()).values())
+        ]
         kept += (keeps or simulated_kept)(host_id, data_dir)
         if probe_stale:
             obeyed += await _obeyed_stale(client, [row for row in sandboxes if row.host_id == host_id])
@@ -53,6 +70,8 @@ async def gather(
         events=await _events(database),
         machines=tuple(machines),
         kept=tuple(kept),
+        templates=await _templates(database),
+        held_templates=tuple(held),
         machines_running=running,
         stale_obeyed=tuple(obeyed),
         promises=promises or Promises(),
@@ -75,6 +94,8 @@ def simulated_kept(host_id: UUID, data_dir: Path) -> list[Kept]:
     """What the simulated driver has on disk, which is all that there is of its machines."""
     found = []
     for folder in sorted((data_dir / "simulated").iterdir()):
+        if folder.name.startswith(("snapshot-", "template-", "unfinished-")):
+            continue  # what hosts say of templates is compared by itself
         path = folder / "state.json"
         state = str(json.loads(path.read_text())["state"]) if path.exists() else ""
         live = () if state in {"", "paused", "stopped"} else (state,)
@@ -110,9 +131,19 @@ async def _sandboxes(database: asyncpg.Connection) -> tuple[Sandbox, ...]:
             version=row["version"],
             incarnation=row["incarnation"],
             state_deadline_at=row["state_deadline_at"],
+            template_id=row["template_id"],
+            fork_id=row["fork_id"],
         )
         for row in rows
     )
+
+
+async def _templates(database: asyncpg.Connection) -> tuple[Template, ...]:
+    rows = await database.fetch(
+        """SELECT t.id, t.state, array(SELECT x.host_id FROM template_hosts x WHERE x.template_id = t.id) AS hosts
+        FROM templates t WHERE t.type = 'snapshot' ORDER BY t.id"""
+    )
+    return tuple(Template(row["id"], TemplateState(row["state"]), frozenset(row["hosts"])) for row in rows)
 
 
 async def _operations(database: asyncpg.Connection) -> tuple[Operation, ...]:
@@ -127,6 +158,7 @@ async def _operations(database: asyncpg.Connection) -> tuple[Operation, ...]:
             generation=row["generation"],
             idempotency_key=row["idempotency_key"],
             error_code=row["error_code"],
+            template_id=row["template_id"],
         )
         for row in rows
     )
