@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-POOL_OFF = {"NESTBOX_POOL_MAX": "0"}
+POOL_OFF = {"NESTBOX_AGENT_POOL_MAX": "0"}
 """For a platform whose every sandbox is cloned when it is asked for."""
 
 

@@ -1,6 +1,7 @@
-"""Hosts that join by themselves, with a one-time token and a certificate."""
+"""Hosts that join by themselves, with a one-time token and a certificate, and tell of their pools."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from alembic import op
 
@@ -13,6 +14,8 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("hosts", sa.Column("registered_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("hosts", sa.Column("certificate_expires_at", sa.DateTime(timezone=True), nullable=True))
+    pools = sa.Column("pools", postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False)
+    op.add_column("hosts", pools)
     op.create_table(
         "host_tokens",
         sa.Column("id", sa.UUID(), nullable=False),
@@ -27,5 +30,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("host_tokens")
+    op.drop_column("hosts", "pools")
     op.drop_column("hosts", "certificate_expires_at")
     op.drop_column("hosts", "registered_at")

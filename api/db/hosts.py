@@ -3,12 +3,14 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from api.db.database import Database, Row
 from api.db.events import insert_events
-from api.domain.host import Host, HostFacts, Isolation
+from api.domain.host import Host, HostFacts, Isolation, Pool
 
 _COLUMNS = (
     """h.*, (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state <> 'deleted') AS sandbox_count"""
@@ -16,15 +18,15 @@ _COLUMNS = (
 
 _SEEN = """INSERT INTO hosts (id, name, address, agent_incarnation, agent_version, driver, isolation, accelerator,
     qemu_version, cpu_count, memory_total_mb, memory_free_mb, disk_total_mb, disk_free_mb, shortcomings, created_at,
-    last_seen_at, certificate_expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::jsonb, $16, $16, $17)
+    last_seen_at, certificate_expires_at, pools)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::jsonb, $16, $16, $17, $18::jsonb)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, address = excluded.address,
     agent_incarnation = excluded.agent_incarnation, agent_version = excluded.agent_version, driver = excluded.driver,
     isolation = excluded.isolation, accelerator = excluded.accelerator, qemu_version = excluded.qemu_version,
     cpu_count = excluded.cpu_count, memory_total_mb = excluded.memory_total_mb,
     memory_free_mb = excluded.memory_free_mb, disk_total_mb = excluded.disk_total_mb,
     disk_free_mb = excluded.disk_free_mb, shortcomings = excluded.shortcomings, last_seen_at = excluded.last_seen_at,
-    certificate_expires_at = excluded.certificate_expires_at"""
+    certificate_expires_at = excluded.certificate_expires_at, pools = excluded.pools"""
 
 _REACHABLE = f"""WITH host AS (
     UPDATE hosts SET reachable = $2 WHERE id = $1 AND reachable <> $2 RETURNING id
@@ -65,6 +67,7 @@ async def seen(database: Database, address: str, facts: HostFacts, now: datetime
         json.dumps(facts.shortcomings),
         now,
         facts.certificate_expires_at,
+        json.dumps([{**asdict(pool), "template_id": _text(pool.template_id)} for pool in facts.pools]),
     )
 
 
@@ -105,6 +108,15 @@ async def count_reachable(database: Database, host_ids: Collection[UUID]) -> int
     return 0 if row is None else int(row[0])
 
 
+def _text(template_id: UUID | None) -> str | None:
+    return None if template_id is None else str(template_id)
+
+
+def _pool_of(written: dict[str, Any]) -> Pool:
+    template_id = written["template_id"]
+    return Pool(**{**written, "template_id": None if template_id is None else UUID(template_id)})
+
+
 def _host_of(row: Row) -> Host:
     return Host(
         id=row["id"],
@@ -125,5 +137,6 @@ def _host_of(row: Row) -> Host:
         last_seen_at=row["last_seen_at"],
         registered_at=row["registered_at"],
         certificate_expires_at=row["certificate_expires_at"],
+        pools=tuple(map(_pool_of, json.loads(row["pools"]))),
         sandbox_count=row["sandbox_count"],
     )

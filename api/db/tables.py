@@ -171,6 +171,9 @@ class Host(SQLModel, table=True):
     )
     created_at: datetime = _time()
     last_seen_at: datetime | None = _time(nullable=True)
+    pools: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'"))
+    )
     registered_at: datetime | None = _time(nullable=True)
     certificate_expires_at: datetime | None = _time(nullable=True)
 

@@ -19,6 +19,21 @@ class Isolation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """Clones of one template and shape that stand ready on a host. `handed_over` and `missed` count sandboxes since its
+    agent started: those that got one, and those that found none. `template_id` is None for a base template."""
+
+    template_name: str
+    template_id: UUID | None
+    vcpus: int
+    memory_mb: int
+    ready: int
+    wanted: int
+    handed_over: int
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """What an agent says of its computer. `shortcomings` are sentences: what is missing and how to mend it.
     `certificate_expires_at` is None for one that speaks without TLS."""
@@ -38,6 +53,7 @@ class HostFacts:
     disk_free_mb: int
     shortcomings: tuple[str, ...]
     certificate_expires_at: datetime | None = None
+    pools: tuple[Pool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,7 @@ class Host:
     sandbox_count: int
     registered_at: datetime | None = None
     certificate_expires_at: datetime | None = None
+    pools: tuple[Pool, ...] = ()
 
 
 ADDRESS_BYTES_MAX = 300

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from api.domain.command import Execution
 from api.domain.file import FileInfo
-from api.domain.host import HostFacts, Isolation
+from api.domain.host import HostFacts, Isolation, Pool
 from api.domain.machine import HeldState, HeldTemplate, Inventory, Machine
 from api.domain.operation import Stage
 from api.domain.sandbox import Cause, Sandbox, State
@@ -170,6 +170,20 @@ def facts_of(message: pb.Host) -> HostFacts:
         certificate_expires_at=(
             _time_of(message.certificate_expires_at) if message.HasField("certificate_expires_at") else None
         ),
+        pools=tuple(map(_pool_of, message.pools)),
+    )
+
+
+def _pool_of(message: pb.Pool) -> Pool:
+    return Pool(
+        template_name=message.template_name,
+        template_id=parse_id(Kind.TEMPLATE, message.template_id) if message.template_id else None,
+        vcpus=message.vcpus,
+        memory_mb=message.memory_mb,
+        ready=message.ready,
+        wanted=message.wanted,
+        handed_over=message.handed_over,
+        missed=message.missed,
     )
 
 

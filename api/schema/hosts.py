@@ -28,6 +28,18 @@ class Isolation(Enum):
     NONE = strawberry.enum_value("none", description="Nothing: no code runs, this is the simulated driver.")
 
 
+@strawberry.type(description="Clones of one template and shape that stand ready on a host for sandboxes to come.")
+class Pool:
+    template_name: str = strawberry.field(description="The template.")
+    template_id: strawberry.ID | None = strawberry.field(description="Its id; null for a base template.")
+    vcpus: int = strawberry.field(description="Their virtual CPUs.")
+    memory_mb: int = strawberry.field(description="Their memory in MiB.")
+    ready: int = strawberry.field(description="How many there are.")
+    wanted: int = strawberry.field(description="How many there are to be now.")
+    handed_over: int = strawberry.field(description="How many sandboxes got one since the host's agent started.")
+    missed: int = strawberry.field(description="How many sandboxes found none since then.")
+
+
 @strawberry.type(description="A computer that runs sandboxes. All but the address is what its agent last said.")
 class Host(Node):
     name: str = strawberry.field(description="The name of the computer.")
@@ -49,6 +61,7 @@ class Host(Node):
     registered_at: datetime | None = strawberry.field(
         description="When it joined with a token; null for a host that the settings name."
     )
+    pools: list[Pool] = strawberry.field(description="The clones that stand ready on it.")
     certificate_expires_at: datetime | None = strawberry.field(
         description="Until when its certificate holds, which is renewed before; null for one that speaks without TLS."
     )
@@ -132,6 +145,19 @@ class AdminQueries:
         return Admin()
 
 
+def _pool(record: domain.Pool) -> Pool:
+    return Pool(
+        template_name=record.template_name,
+        template_id=None if record.template_id is None else strawberry.ID(wire_id(Kind.TEMPLATE, record.template_id)),
+        vcpus=record.vcpus,
+        memory_mb=record.memory_mb,
+        ready=record.ready,
+        wanted=record.wanted,
+        handed_over=record.handed_over,
+        missed=record.missed,
+    )
+
+
 def host(record: domain.Host) -> Host:
     """The host as clients see it."""
     return Host(
@@ -154,6 +180,7 @@ def host(record: domain.Host) -> Host:
         sandbox_count=record.sandbox_count,
         registered_at=record.registered_at,
         certificate_expires_at=record.certificate_expires_at,
+        pools=list(map(_pool, record.pools)),
     )
 
 
