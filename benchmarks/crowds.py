@@ -23,8 +23,8 @@ CROWD = 100
 CROWD_MEMORY_MB = 256
 MAKERS = 4
 """How many of a crowd are made at once: two cores are busy with that."""
-FROZEN = ("stop", "save", "layer", "continue")
-"""The stages of a fork in which its parent stands still."""
+FROZEN = ("save", "layer", "continue")
+"""The stages of a fork in which its parent stands still; `stop` is their beginning."""
 POOL_FACTOR, POOL_EXTRA_MILLISECONDS = 2.0, 15.0
 PEER_FACTOR = 5.0
 FORK_MILLISECONDS_EACH = 80.0

@@ -47,7 +47,7 @@ mutation Delete($input: DeleteSandboxInput!) {
 FORK = parse("""
 mutation Fork($input: ForkSandboxInput!) {
   forkSandbox(input: $input) {
-    sandbox { id state }
+    parent { id state }
     operation { state stages { name durationMs } error { code message } }
     children {
       sandbox { id state memoryMb }

@@ -1,10 +1,13 @@
 """What a sandbox's machine holds on this computer: its processes and their memory."""
 
+import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
+_DISK = re.compile(rb"file\.filename=([^,\s]+/overlay[^,\s]*)")
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -19,10 +22,11 @@ class Usage:
 def machine_processes(sandbox_id: str) -> dict[int, str]:
     """The QEMU and jail processes of a sandbox that run on this computer, as pid → program name.
 
-    They are known by the sandbox's UUID, which stands in the paths among their arguments. Empty if there are none, or
-    if the platform runs elsewhere.
+    They are known by the folder that their disk lies in. One that came from the pool was started in a folder of its
+    own; the record of the process, in the sandbox's folder, says which process it is. Empty if there are none, or if
+    the platform runs elsewhere.
     """
-    needle = sandbox_id.removeprefix("sb-").encode()
+    name = sandbox_id.removeprefix("sb-")
     found: dict[int, str] = {}
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
@@ -30,9 +34,24 @@ def machine_processes(sandbox_id: str) -> dict[int, str]:
         arguments = _read(entry / "cmdline").split(b"\0")
         # the program itself is no proof: any client may be called with the id among its arguments
         program = arguments[0].rsplit(b"/", 1)[-1].decode(errors="replace")
-        if program.startswith(("qemu-system", "bwrap")) and any(needle in argument for argument in arguments[1:]):
-            found[int(entry.name)] = program
+        if program.startswith(("qemu-system", "bwrap")):
+            disks = _DISK.findall(b" ".join(arguments[1:]))
+            if any(_folder_of(disk.decode(errors="replace"), name) for disk in disks):
+                found[int(entry.name)] = program
     return found
+
+
+def _folder_of(disk: str, name: str) -> bool:
+    """Whether a machine with this disk is that of the sandbox of this name."""
+    folder = Path(disk).parent
+    if folder.parent.name != "pool":
+        return folder.name == name
+    try:
+        record = json.loads((folder.parent.parent / "machines" / name / "process.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    # the control group keeps the name that the clone had in the pool
+    return bool(record.get("group") == folder.name)
 
 
 def qemu_pid(processes: dict[int, str]) -> int:
