@@ -15,7 +15,9 @@ _ABSENT_WITHOUT_SWAP_ACCOUNTING = frozenset({"memory.memsw.limit_in_bytes", "mem
 CPU_PERIOD_US = 100_000
 SHARES_A_MACHINE, SHARES_MAX = 1024, 262_144  # the kernel's default of a group, and its most
 QEMU_OVERHEAD_MB = 192  # program, translation buffer and device buffers, at most; the idle share is ~40 MB
-PIDS_MAX = 64  # QEMU's threads: one per vCPU, the main loop, up to ~16 for disk requests
+# QEMU's threads beside vCPUs: up to 64 for disk requests (its thread pool's limit; one that is refused is the end of
+# QEMU), the main loop, one for RCU, and some to spare.
+PIDS_BESIDE_VCPUS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Limits:
         the kernel put an empty one in the image, for all clones, and is charged for that and for its own copy. With
         less, a guest that fills its memory would take QEMU with it instead of meeting its own kernel's limit."""
         return (2 * self.memory_mb + QEMU_OVERHEAD_MB) << 20
+
+    @property
+    def pids(self) -> int:
+        """Processes and threads."""
+        return self.vcpus + PIDS_BESIDE_VCPUS
 
     @property
     def cpu_quota_us(self) -> int:
@@ -165,7 +172,7 @@ def _values_v1(limits: Limits) -> dict[str, dict[str, int | str]]:
             "memory.memsw.limit_in_bytes": limits.memory_bytes,
         },
         "cpu": {"cpu.cfs_period_us": CPU_PERIOD_US, "cpu.cfs_quota_us": limits.cpu_quota_us},
-        "pids": {"pids.max": PIDS_MAX},
+        "pids": {"pids.max": limits.pids},
     }
 
 
@@ -173,7 +180,7 @@ def _values_v2(limits: Limits) -> dict[str, dict[str, int | str]]:
     return {
         "memory": {"memory.max": limits.memory_bytes, "memory.swap.max": 0, "memory.oom.group": 1},
         "cpu": {"cpu.max": f"{limits.cpu_quota_us} {CPU_PERIOD_US}"},
-        "pids": {"pids.max": PIDS_MAX},
+        "pids": {"pids.max": limits.pids},
     }
 
 
