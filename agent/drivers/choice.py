@@ -7,6 +7,9 @@ from agent.drivers.simulated import POINTS, Faults, SimulatedDriver
 from agent.errors import AgentError, Code
 from agent.settings import Settings
 
+BASE = "base"
+"""The template that every host has."""
+
 Progress = Callable[[str], None]
 """Called with a sentence now and then."""
 
@@ -20,9 +23,15 @@ def make_driver(settings: Settings, progress: Progress) -> Driver:
     from agent.drivers.qemu import QemuDriver, QemuSettings  # noqa: PLC0415
     from agent.images import BaseImage, BuildError, base_image  # noqa: PLC0415
 
-    async def image() -> BaseImage:
+    known: dict[str, BaseImage] = {}
+
+    async def image(name: str) -> BaseImage:
+        if name != BASE:
+            raise AgentError(Code.UNKNOWN_TEMPLATE, f"This host has no template named {name!r}.")
         try:
-            return await base_image(settings.cache_dir, settings.data_dir, progress)
+            if name not in known:
+                known[name] = await base_image(settings.cache_dir, settings.data_dir, progress)
+            return known[name]
         except BuildError as error:
             raise AgentError(Code.INTERNAL, str(error), detail=error.detail) from error
 

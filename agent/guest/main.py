@@ -27,7 +27,7 @@ def main() -> None:
     loop = Loop()
     spawner = Spawner(protected=listen is None, home=root + b"/root")
     identity = Identity(spawner, root=root, machine=listen is None)
-    session = Session(loop, spawner, identity)
+    session = Session(loop, spawner, identity, machine=listen is None)
     port = _listen(loop, session, listen) if listen else Port(loop, session, _open_port())
     identity.recall()
     # all that is there by now stays: the collector need not look at it again

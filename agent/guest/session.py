@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from agent.guest import refusal, wire
+from agent.guest import disk, refusal, wire
 from agent.guest.files import FileReader, FileWriter
 from agent.guest.process import Process
 from agent.guest.refusal import Refusal
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 class Session:
     """Hands frames to the streams that they are for. Streams answer through it."""
 
-    def __init__(self, loop: Loop, spawner: Spawner, identity: Identity) -> None:
+    def __init__(self, loop: Loop, spawner: Spawner, identity: Identity, *, machine: bool) -> None:
+        """Without `machine` this runs on somebody's computer, whose disk is left alone."""
         self.loop = loop
         self.spawner = spawner
         self._identity = identity
+        self._machine = machine
         self._streams: dict[int, Stream] = {}
         self._parts: dict[int, bytearray] = {}
 
@@ -77,7 +79,7 @@ class Session:
     def frame(self, stream: int, kind: int, payload: bytes) -> None:
         """Does what the host asks. Whatever goes wrong is an answer, never the end of this program."""
         try:
-            if kind >= wire.DATA:
+            if wire.DATA <= kind <= wire.CLOSE:
                 self._continue(stream, kind, payload)
             elif kind == wire.PART:
                 self._keep(stream, payload)
@@ -96,6 +98,11 @@ class Session:
             self.send(stream, wire.DONE, b"")
         elif kind == wire.IDENTIFY:
             self._identity.apply(body)
+            self.send(stream, wire.DONE, b"")
+        elif kind == wire.RESIZE:
+            if not self._machine:
+                raise Refusal(refusal.INVALID, "This runs on somebody's computer.")
+            disk.grow(wire.COUNT.unpack(body)[0])
             self.send(stream, wire.DONE, b"")
         elif len(self._streams) >= wire.STREAMS_MAX:
             raise Refusal(refusal.BUSY, f"The sandbox already does {wire.STREAMS_MAX} things at once.")

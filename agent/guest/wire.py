@@ -55,6 +55,8 @@ DATA = 7
 END = 8
 CREDIT = 9  # COUNT; from both sides
 CLOSE = 10  # kill or undo, and answer CLOSED
+# A request again. It came later, and guests that sleep in pauses know the others by their numbers.
+RESIZE = 11  # COUNT: the disk has so many bytes now, and the file system is to have them  → DONE
 
 # From the guest
 DONE = 16

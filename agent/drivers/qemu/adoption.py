@@ -14,6 +14,7 @@ from agent.drivers.driver import ProcessIdentity
 from agent.drivers.qemu import records, saved, sockets
 from agent.drivers.qemu.cgroups import Groups
 from agent.drivers.qemu.disks import OVERLAY
+from agent.drivers.qemu.growth import grow
 from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.launch import RUN, Running
 from agent.drivers.qemu.machine import QemuMachine
@@ -40,6 +41,7 @@ class Adopter:
     groups: Groups
     uids: UserIds
     guest_timeout_seconds: float
+    grow_timeout_seconds: float
     tasks: Tasks
 
     async def adopt(
@@ -103,6 +105,8 @@ class Adopter:
         await asyncio.to_thread(saved.discard_pauses, machine.folder)
         try:
             await machine.identify(spec, self.guest_timeout_seconds)
+            known_mb = machine.image.manifest.disk_size_mb
+            await grow(machine, spec.disk_size_mb, known_mb, self.grow_timeout_seconds)
         except AgentError as error:
             log.warning("adopted_without_answer", sandbox_id=str(spec.sandbox_id), reason=error.message)
 

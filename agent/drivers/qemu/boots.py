@@ -18,6 +18,7 @@ from agent.drivers.qemu import records, saved
 from agent.drivers.qemu.arguments import Boot
 from agent.drivers.qemu.cgroups import Limits
 from agent.drivers.qemu.disks import OVERLAY
+from agent.drivers.qemu.growth import grow
 from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.launch import Launcher, Plan
 from agent.drivers.qemu.machine import QemuMachine
@@ -103,6 +104,8 @@ class Booter:
                 console = await running.monitor.console()
                 detail = f"{error.message}; console: {console[-2000:]!r}; {running.process.words()}"
                 raise AgentError(Code.START_FAILED, "The sandbox did not boot in time.", detail=detail) from error
+            # Only where a start was cut off before its disk had grown is there anything to do.
+            await grow(machine, spec.disk_size_mb, known.disk_size_mb, self.settings.grow_timeout_seconds)
             stage("guest")
             undo.pop_all()
         return machine

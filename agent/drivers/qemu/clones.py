@@ -15,7 +15,8 @@ from agent.drivers.driver import StageMark
 from agent.drivers.qemu import disks, ram, saved
 from agent.drivers.qemu.cgroups import Limits
 from agent.drivers.qemu.disks import DISK_FULL_ERRNOS, OVERLAY
-from agent.drivers.qemu.images import EMPTY_OVERLAY, Image, ImageStore, closing
+from agent.drivers.qemu.growth import grow
+from agent.drivers.qemu.images import Image, ImageStore, closing
 from agent.drivers.qemu.launch import Launcher, Plan, Running, settled
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import ManifestError, PauseManifest
@@ -42,7 +43,13 @@ class Cloner:
 
     async def start(self, spec: Spec, incarnation: UUID, image: Image, stage: StageMark) -> QemuMachine:
         """See `Driver.start`; the image is there. Raises: AgentError."""
-        folder = self.settings.machines_dir / str(spec.sandbox_id)
+        return await self.clone(self.settings.machines_dir / str(spec.sandbox_id), spec, incarnation, image, stage)
+
+    async def clone(self, folder: Path, spec: Spec, incarnation: UUID, image: Image, stage: StageMark) -> QemuMachine:
+        """A new machine in a new folder, with its identity set and its disk as large as asked for. Nothing is left
+        after a failure or a cancellation. Raises: AgentError, as `Driver.start`."""
+        known_mb = image.manifest.disk_size_mb
+        check_disk_size(spec, known_mb)
         ram_fd = await self.store.sealed_ram(image)
         stage("image")
         try:
@@ -52,7 +59,7 @@ class Cloner:
         async with contextlib.AsyncExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             try:
-                disks.copy_overlay(image.folder / EMPTY_OVERLAY, folder / OVERLAY)
+                disks.make_overlay(folder / OVERLAY, spec.disk_size_mb)
                 state_fd = self.store.open_state(image)
             except OSError as error:
                 raise disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error
@@ -65,6 +72,7 @@ class Cloner:
                 await self._load(running, state_fd)
             stage("restore")
             await machine.identify(spec, self.settings.guest_timeout_seconds)
+            await grow(machine, spec.disk_size_mb, known_mb, self.settings.grow_timeout_seconds)
             stage("guest")
             undo.pop_all()
         return machine
@@ -166,6 +174,14 @@ class Cloner:
             await save(spec, machine, self.qemu_version, self.settings.save_timeout_seconds, lambda _: None)
         except AgentError as error:
             log.warning("not_saved_again", sandbox_id=str(spec.sandbox_id), reason=error.message, detail=error.detail)
+
+
+def check_disk_size(spec: Spec, least_mb: int) -> None:
+    """A disk can be larger than the one that it stands on, never smaller. Raises: AgentError UNSUPPORTED_SHAPE."""
+    if spec.disk_size_mb < least_mb:
+        raise AgentError(
+            Code.UNSUPPORTED_SHAPE, f"The disk must be at least as large as the template's: {least_mb} MB."
+        )
 
 
 def disk_error(error: OSError, code: Code, message: str) -> AgentError:

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import hashlib
 import shutil
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -18,7 +16,6 @@ from agent.drivers.driver import (
     TemplateImage,
 )
 from agent.drivers.qemu import accelerator, prerequisites, records, saved, tsc
-from agent.drivers.qemu.accelerator import Verdict
 from agent.drivers.qemu.adoption import Adopter
 from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import find_groups
@@ -30,15 +27,12 @@ from agent.drivers.qemu.launch import Launcher, settled
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.pausing import save
 from agent.drivers.qemu.settings import QemuSettings
+from agent.drivers.qemu.shapes import BaseImages, Shapes
 from agent.drivers.qemu.tasks import Tasks
-from agent.drivers.qemu.template import Recipe, TemplateMaker
+from agent.drivers.qemu.template import TemplateMaker
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
-from agent.images import BaseImage
 from agent.machine import Spec
-
-TEMPLATE = "base"
-SHAPE = (1, 512)  # vCPUs and MiB; others are a later issue
 
 
 class QemuDriver:
@@ -46,12 +40,10 @@ class QemuDriver:
 
     name = "qemu"
 
-    def __init__(self, settings: QemuSettings, base_image: Callable[[], Awaitable[BaseImage]]) -> None:
-        """`base_image` gives the base image of template `base`, building it if it must."""
+    def __init__(self, settings: QemuSettings, base_images: BaseImages) -> None:
+        """`base_images` gives the base image of a template by its name, building it if it must."""
         self._settings = settings
-        self._base_image = base_image
-        self._base: BaseImage | None = None
-        self._preparing = asyncio.Lock()
+        self._base_images = base_images
         self._store = ImageStore(settings.images_dir)
         self._tasks = Tasks()
         self._machines: dict[UUID, QemuMachine] = {}
@@ -86,18 +78,27 @@ class QemuDriver:
         uids = UserIds(settings.first_uid, settings.uid_count, owner)
         launcher = Launcher(jail, groups, uids, settings.translation_buffer_mb, self._tasks)
         self._host = Host(
-            verdict=verdict,
             qemu_version=version,
-            tsc_khz=await asyncio.to_thread(tsc.tsc_khz, settings.data_dir),
             groups=groups,
             uids=uids,
             changes_user=jail.changes_user,
             cloner=Cloner(settings, self._store, launcher, version),
             booter=Booter(settings, self._store, launcher),
-            maker=TemplateMaker(
-                self._store, launcher, settings.data_dir, settings.boot_timeout_seconds, settings.boot_attempts
+            shapes=Shapes(
+                self._store,
+                TemplateMaker(
+                    self._store, launcher, settings.data_dir, settings.boot_timeout_seconds, settings.boot_attempts
+                ),
+                self._base_images,
+                self._tasks,
+                verdict=verdict,
+                qemu_version=version,
+                tsc_khz=await asyncio.to_thread(tsc.tsc_khz, settings.data_dir),
+                data_dir=settings.data_dir,
             ),
-            adopter=Adopter(self._store, groups, uids, settings.guest_timeout_seconds, self._tasks),
+            adopter=Adopter(
+                self._store, groups, uids, settings.guest_timeout_seconds, settings.grow_timeout_seconds, self._tasks
+            ),
         )
         await asyncio.to_thread(self._store.open)
 
@@ -129,49 +130,16 @@ class QemuDriver:
 
     async def prepare(self, template_name: str, vcpus: int, memory_mb: int) -> TemplateImage:
         """See `Driver.prepare`."""
-        return (await self._image(template_name, vcpus, memory_mb)).listed()
+        return (await self._ready.shapes.image(template_name, vcpus, memory_mb)).listed()
 
-    async def _image(self, template_name: str, vcpus: int, memory_mb: int) -> Image:
-        if template_name != TEMPLATE:
-            raise AgentError(Code.UNKNOWN_TEMPLATE, f"This host has no template named {template_name!r}.")
-        if (vcpus, memory_mb) != SHAPE:
-            raise AgentError(
-                Code.UNSUPPORTED_SHAPE, f"Only {SHAPE[0]} vCPU with {SHAPE[1]} MB of memory is offered for now."
-            )
-        host = self._ready
-        if self._base is not None and (image := self._store.get(self._recipe(self._base).content_id)):
-            return image
-        async with self._preparing:
-            if self._base is None:
-                self._base = await self._base_image()
-            try:
-                return await self._made(self._base)
-            except AgentError as error:
-                if host.verdict.accelerator == "tcg" or error.code is not Code.START_FAILED:
-                    raise
-                # The probe's guest is tiny; this one is the proof. Emulated, it runs on any host.
-                reason = f"KVM does not run the template here: {error.message}"
-                verdict = Verdict("tcg", reason)
-                accelerator.remember(verdict, host.qemu_version, self._settings.data_dir)
-                self._host = dataclasses.replace(host, verdict=verdict)
-                return await self._made(self._base)
-
-    async def _made(self, base: BaseImage) -> Image:
-        recipe = self._recipe(base)
-        return self._store.get(recipe.content_id) or await self._ready.maker.make(recipe)
-
-    def _recipe(self, base: BaseImage) -> Recipe:
-        host = self._ready
-        vcpus, memory_mb = SHAPE
-        return Recipe(TEMPLATE, vcpus, memory_mb, base, host.verdict.accelerator, host.qemu_version, host.tsc_khz)
+    async def _image(self, spec: Spec) -> Image:
+        """What a new sandbox begins as. Raises: AgentError, as `Driver.start`."""
+        # Templates of type SNAPSHOT are known by their id and have one shape: they are looked up in the store here.
+        return await self._ready.shapes.image(spec.template_name, spec.vcpus, spec.memory_mb)
 
     async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.start`."""
-        image = await self._image(spec.template_name, spec.vcpus, spec.memory_mb)
-        if spec.disk_size_mb != image.manifest.disk_size_mb:
-            raise AgentError(
-                Code.UNSUPPORTED_SHAPE, f"Only disks of {image.manifest.disk_size_mb} MB are offered for now."
-            )
+        image = await self._image(spec)
         return self._watched(spec, await self._ready.cloner.start(spec, incarnation, image, stage))
 
     async def resume(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:

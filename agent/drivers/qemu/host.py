@@ -9,7 +9,7 @@ from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import Groups
 from agent.drivers.qemu.clones import Cloner
 from agent.drivers.qemu.settings import QemuSettings
-from agent.drivers.qemu.template import TemplateMaker
+from agent.drivers.qemu.shapes import Shapes
 from agent.drivers.qemu.uids import UserIds
 
 
@@ -17,16 +17,19 @@ from agent.drivers.qemu.uids import UserIds
 class Host:
     """Facts, and the parts that were made to fit them."""
 
-    verdict: Verdict
     qemu_version: str
-    tsc_khz: int
     groups: Groups
     uids: UserIds
     changes_user: bool
     cloner: Cloner
     booter: Booter
-    maker: TemplateMaker
+    shapes: Shapes
     adopter: Adopter
+
+    @property
+    def verdict(self) -> Verdict:
+        """How machines run here."""
+        return self.shapes.verdict
 
     def shortcomings(self, settings: QemuSettings) -> tuple[str, ...]:
         """What this host cannot give, and how to mend it: a sentence each."""

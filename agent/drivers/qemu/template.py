@@ -10,8 +10,7 @@ import structlog
 from agent.drivers.qemu import arguments, disks, manifests, ram, sockets
 from agent.drivers.qemu.arguments import Boot, Disk
 from agent.drivers.qemu.cgroups import Limits
-from agent.drivers.qemu.disks import DiskError
-from agent.drivers.qemu.images import DISK, EMPTY_OVERLAY, RAM, STATE, Image, ImageStore, closing
+from agent.drivers.qemu.images import DISK, RAM, STATE, Image, ImageStore, closing
 from agent.drivers.qemu.launch import RUN, Launcher, Plan, Running
 from agent.drivers.qemu.manifests import ImageManifest
 from agent.drivers.qemu.monitor import MonitorError
@@ -98,12 +97,11 @@ class TemplateMaker:
             self.store.discard(folder)
 
     async def _attempt(self, recipe: Recipe, folder: Path) -> Image:
-        for name in (DISK, EMPTY_OVERLAY, RAM, STATE):
+        for name in (DISK, RAM, STATE):
             (folder / name).unlink(missing_ok=True)
         try:
-            await disks.new_overlay(folder / DISK, recipe.base.disk_size_mb)
-            await disks.new_overlay(folder / EMPTY_OVERLAY, recipe.base.disk_size_mb)
-        except (DiskError, OSError) as error:
+            disks.make_overlay(folder / DISK, recipe.base.disk_size_mb)
+        except OSError as error:
             raise AgentError(Code.START_FAILED, "The template's disk could not be made.", detail=str(error)) from error
         ram_bytes = recipe.memory_mb << 20
         with closing(ram.new_ram(ram_bytes)) as ram_fd:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from agent.drivers.driver import Command, Exited, LiveMachine, Output
 from agent.drivers.qemu import QemuDriver, QemuSettings
 from agent.drivers.qemu.machine import QemuMachine
+from agent.errors import AgentError, Code
 from agent.images import BaseImage, base_image
 from agent.machine import Spec
 
@@ -31,10 +32,15 @@ class Laboratory:
         # Not below pytest's folders, which are closed to the users that machines run as.
         self.data_dir = Path(tempfile.mkdtemp(prefix="nestbox-test-", dir="/var/tmp"))
         self.data_dir.chmod(0o711)
+        self._base: BaseImage | None = None
         self.settings = QemuSettings(data_dir=self.data_dir, cache_dir=cache_dir)
 
-    async def base_image(self) -> BaseImage:
-        return await base_image(self.settings.cache_dir, self.data_dir, lambda _: None)
+    async def base_image(self, name: str = "base") -> BaseImage:
+        if name != "base":
+            raise AgentError(Code.UNKNOWN_TEMPLATE, f"There is no template {name}.")
+        if self._base is None:
+            self._base = await base_image(self.settings.cache_dir, self.data_dir, lambda _: None)
+        return self._base
 
     @contextlib.asynccontextmanager
     async def driver(self) -> AsyncIterator[QemuDriver]:

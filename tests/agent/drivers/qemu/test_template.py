@@ -40,7 +40,7 @@ async def test_a_template_that_cannot_boot_leaves_nothing(laboratory: Laboratory
     kernel = laboratory.data_dir / "no-kernel"
     kernel.write_bytes(bytes(65536))
 
-    async def broken() -> BaseImage:
+    async def broken(_: str) -> BaseImage:
         return dataclasses.replace(real, kernel=kernel, content_id="broken")
 
     settings = dataclasses.replace(laboratory.settings, boot_attempts=2, boot_timeout_seconds=1.0)
