@@ -59,10 +59,10 @@ class GuestLink:
         """Returns when the guest has applied all of it. May be repeated. Raises: AgentError."""
         await self._acknowledged(wire.IDENTIFY, requests.identity(identity), IDENTIFY_SECONDS)
 
-    async def resize(self, size_bytes: int) -> None:
+    async def resize(self, size_bytes: int, deadline_seconds: float) -> None:
         """Returns when the guest's root file system has all of its disk, which is `size_bytes` large by now. May be
         repeated. Raises: AgentError."""
-        await self._acknowledged(wire.RESIZE, wire.COUNT.pack(size_bytes), RESIZE_SECONDS)
+        await self._acknowledged(wire.RESIZE, wire.COUNT.pack(size_bytes), deadline_seconds)
 
     async def ping(self, deadline_seconds: float = PING_SECONDS) -> None:
         """Returns when the guest has answered. Raises: AgentError GUEST_UNRESPONSIVE, MACHINE_GONE."""

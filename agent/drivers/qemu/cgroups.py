@@ -15,7 +15,9 @@ _ABSENT_WITHOUT_SWAP_ACCOUNTING = frozenset({"memory.memsw.limit_in_bytes", "mem
 CPU_PERIOD_US = 100_000
 SHARES_A_MACHINE, SHARES_MAX = 1024, 262_144  # the kernel's default of a group, and its most
 QEMU_OVERHEAD_MB = 192  # program, translation buffer and device buffers, at most; the idle share is ~40 MB
-PIDS_BESIDE_VCPUS = 48  # QEMU's threads: the main loop, up to ~16 for disk requests; one more for each vCPU
+# QEMU's threads beside vCPUs: up to 64 for disk requests (its thread pool's limit; one that is refused is the end of
+# QEMU), the main loop, one for RCU, and some to spare.
+PIDS_BESIDE_VCPUS = 80
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ async def grow(machine: QemuMachine, disk_size_mb: int, known_mb: int, deadline_
             node = await top_node(machine)
             # A guest from a memory image hears of its disk's size from nobody else, even if the overlay has it already.
             await machine.running.monitor.run("block_resize", node_name=node, size=size_bytes)
-            await (await machine.link(deadline_seconds)).resize(size_bytes)
+            await (await machine.link(deadline_seconds)).resize(size_bytes, deadline_seconds)
     except (MonitorError, AgentError, TimeoutError) as error:
         detail = error.message if isinstance(error, AgentError) else repr(error)
         raise AgentError(Code.START_FAILED, "The sandbox's disk could not be made larger.", detail=detail) from error

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +22,8 @@ RAM = "ram"
 STATE = "state"
 DISK = "disk.qcow2"
 UNFINISHED = "unfinished-"
+SEALED_UNUSED_MAX = 2  # of images that no machine uses, 30-60 MB of memory each; more are read from disk again
+SEALED_UNUSED_SECONDS = 120.0  # longer than any start holds the descriptor of one before a machine has it
 log = structlog.get_logger()
 
 
@@ -57,6 +60,7 @@ class ImageStore:
         self._folder = folder
         self._images: dict[str, Image] = {}
         self._sealed: dict[str, int] = {}
+        self._used: dict[str, float] = {}  # when its RAM was asked for last, on the monotonic clock
         self._empty = -1
         self._loading = asyncio.Lock()
 
@@ -139,6 +143,7 @@ class ImageStore:
         The first call after a start of the agent reads the stored file (~0.2 s). Raises: AgentError IMAGE_MISMATCH.
         """
         name = image.manifest.content_id
+        self._used[name] = time.monotonic()
         if name not in self._sealed:
             async with self._loading:
                 if name not in self._sealed:
@@ -149,6 +154,16 @@ class ImageStore:
                             Code.IMAGE_MISMATCH, "The template's memory image is damaged.", detail=str(error)
                         ) from error
         return self._sealed[name]
+
+    def let_go(self, in_use: Collection[str]) -> int:
+        """Gives back the RAM of images (content ids) that no machine uses, least recently used first, all but
+        `SEALED_UNUSED_MAX`; answers how many. A machine that maps it would keep it anyway, but for itself alone."""
+        before = time.monotonic() - SEALED_UNUSED_SECONDS
+        unused = sorted(self._sealed.keys() - set(in_use), key=self._used.__getitem__, reverse=True)
+        old = [name for name in unused[SEALED_UNUSED_MAX:] if self._used[name] < before]
+        for name in old:
+            os.close(self._sealed.pop(name))
+        return len(old)
 
     def empty_ram(self) -> int:
         """A descriptor that gives zeros without end, for RAM that is no image's; it stays the store's. Mapped privately

@@ -20,7 +20,7 @@ class QemuSettings:
     boot_timeout_seconds: float = 40.0  # a cold boot under TCG takes 4-8 s on two busy cores
     boot_attempts: int = 3  # boots under TCG can hang early; see the design document on TSC calibration
     guest_timeout_seconds: float = 15.0  # connection and identity of a clone: ~0.2 s under TCG
-    grow_timeout_seconds: float = 60.0  # of a disk to its size: ~0.3 s for 20 GiB under TCG
+    grow_timeout_seconds: float = 300.0  # of a disk to its size, under TCG: 0.2 s for 20 GiB, 5 s for each TiB
     save_timeout_seconds: float = 60.0
     pool_max: int = 8  # clones that wait for sandboxes, at most; 0: no pool
     translation_buffer_mb: int = 64  # TCG only; counted in a sandbox's memory

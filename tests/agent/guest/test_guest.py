@@ -92,6 +92,7 @@ async def test_it_finds_a_preamble_behind_anything(host: Host) -> None:
         (wire.READ, wire.READ_HEAD.pack(0, 0) + b"/a\0b"),
         (wire.IDENTIFY, b""),
         (wire.IDENTIFY, wire.IDENTITY.pack(0, 9)),
+        (wire.RESIZE, b"x"),
     ],
 )
 async def test_a_malformed_request_is_refused_and_costs_nothing(host: Host, kind: int, body: bytes) -> None:
@@ -99,6 +100,13 @@ async def test_a_malformed_request_is_refused_and_costs_nothing(host: Host, kind
     await host.frame(5, kind, body)
     await host.hears(wire.HEADER.pack(0, 5, wire.FAILED)[4:])
     await host.is_answered()
+
+
+async def test_the_disk_of_somebodys_computer_is_left_alone(host: Host) -> None:
+    await host.opens()
+    await host.frame(5, wire.RESIZE, wire.COUNT.pack(1))
+    await host.hears(wire.HEADER.pack(0, 5, wire.FAILED)[4:])
+    await host.hears(b"INVALID\0This runs on somebody")
 
 
 async def test_frames_for_streams_that_are_over_are_ignored(host: Host) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.drivers.qemu.cgroups import CPU_PERIOD_US, QEMU_OVERHEAD_MB, Limits, find_groups
+from agent.drivers.qemu.cgroups import CPU_PERIOD_US, PIDS_BESIDE_VCPUS, QEMU_OVERHEAD_MB, Limits, find_groups
 
 LIMITS = Limits(memory_mb=512, vcpus=1)
 ALL = "memory cpu pids io"
@@ -36,7 +36,7 @@ def test_version_1_has_a_folder_in_each_hierarchy(tmp_path: Path) -> None:
     assert set(group.folders) == {memory, root / "cpu/nestbox-1/m1", root / "pids/nestbox-1/m1"}
     assert int((memory / "memory.limit_in_bytes").read_text()) == (2 * 512 + QEMU_OVERHEAD_MB) << 20
     assert (root / "cpu/nestbox-1/m1/cpu.cfs_quota_us").read_text() == str(CPU_PERIOD_US * 3 // 2)
-    assert (root / "pids/nestbox-1/m1/pids.max").read_text() == str(LIMITS.pids)
+    assert (root / "pids/nestbox-1/m1/pids.max").read_text() == str(PIDS_BESIDE_VCPUS + LIMITS.vcpus)
     (memory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
     assert group.out_of_memory_kills() == 1
 
