@@ -230,7 +230,9 @@ class Templates:
 
     async def _why_not_made(self, principal: Principal, sandbox_id: UUID) -> NestboxError:
         sandbox = await sandboxes.get(self._database, principal.team_id, sandbox_id)
-        return no_such_sandbox() if sandbox is None else why_not_moved(sandbox, Action.CREATE_TEMPLATE)
+        if sandbox is None:
+            return NotFound(no_such_sandbox().message, path=("sandboxId",))
+        return why_not_moved(sandbox, Action.CREATE_TEMPLATE)
 
     async def _why_not_deleted(self, principal: Principal, template_id: UUID) -> NestboxError:
         template = await self.get(principal, template_id)
