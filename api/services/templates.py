@@ -209,7 +209,7 @@ class Templates:
 
     async def tell(self, host_id: UUID, template_id: UUID) -> None:
         """Tells a host to remove a template, and writes what it answers. A host that does not answer, or refuses while
-        something of it still stands on the template, is told again by the reconciler. Raises: Unavailable."""
+        something of it still stands on the template, is told again by the reconciler."""
         if template_id in self._deleting:
             return
         self._deleting.add(template_id)
@@ -219,6 +219,9 @@ class Templates:
             await self._reports.apply(host_id, held)
         except HostCallError as error:
             _log.warning("template not removed yet", template_id=str(template_id), code=error.error.code)
+        except NestboxError as error:
+            # a host that never answered this replica, or a database that is away
+            _log.warning("template not removed yet", template_id=str(template_id), code=error.code)
         finally:
             self._deleting.discard(template_id)
 
