@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,6 +11,9 @@ from api.domain.operation import OperationState
 from api.domain.template import TemplateState
 from api.ids import Kind, wire_id
 from api.reconciler.plan import LOST_AFTER, RESEND_AFTER
+
+ASKED_FOR = timedelta(minutes=10)
+"""How long a host is asked how a fork ended: it keeps nothing for children longer (FORK_KEPT in `agent/forks.py`)."""
 
 
 class TemplateRow(NamedTuple):
@@ -112,22 +115,21 @@ class ForkPlan:
     begin: tuple[UUID, ...] = ()
     """Forks that have succeeded, and whose children are still pending."""
     fail: tuple[UUID, ...] = ()
-    """Forks that have failed, and whose children are still pending."""
+    """Forks that have failed, and whose children are still pending; and those whose end nobody found out in time."""
     ask: tuple[ForkRow, ...] = ()
     """Forks of which only the host knows how they ended."""
 
 
 def plan_forks(rows: Sequence[ForkRow], now: datetime, under_way: Collection[UUID]) -> ForkPlan:
     """What to do with the forks on one host. `under_way` are operations for which this replica is calling the host."""
+    asked = [
+        row
+        for row in rows
+        if row.state is OperationState.RUNNING and not row.parent_is_at_it and row.id not in under_way
+    ]
+    overdue = {row.id for row in asked if now - row.created_at >= ASKED_FOR}
     return ForkPlan(
         begin=tuple(row.id for row in rows if row.state is OperationState.SUCCEEDED and row.id not in under_way),
-        fail=tuple(row.id for row in rows if row.state is OperationState.FAILED),
-        ask=tuple(
-            row
-            for row in rows
-            if row.state is OperationState.RUNNING
-            and not row.parent_is_at_it
-            and row.id not in under_way
-            and now - row.created_at >= RESEND_AFTER
-        ),
+        fail=tuple(row.id for row in rows if row.state is OperationState.FAILED or row.id in overdue),
+        ask=tuple(row for row in asked if row.id not in overdue and now - row.created_at >= RESEND_AFTER),
     )

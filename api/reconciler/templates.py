@@ -50,7 +50,9 @@ class TemplatePass:
         for row in chosen.gone:
             await services.template_reports.gone(self._host_id, row.id, row.sequence)
         for template_id in chosen.remove:
-            await services.templates.tell(self._host_id, template_id)
+            # files may be many: a pass does not wait for them
+            work = services.templates.tell(self._host_id, template_id)
+            services.resources.tasks.command(f"remove template {template_id}", work)
         await self._reconcile_forks()
         return str(chosen)
 
@@ -60,6 +62,7 @@ class TemplatePass:
         for fork_id in chosen.begin:
             await services.commands.begin_children(fork_id)
         for fork_id in chosen.fail:
-            await services.commands.fail_children(fork_id, Unavailable("The fork failed."))
+            message = "How the fork ended could not be found out, and what it kept is there no longer."
+            await services.commands.fail_children(fork_id, Unavailable(message, code="TIMEOUT"))
         for row in chosen.ask:
             await services.commands.settle_fork(row.id, row.parent_id)

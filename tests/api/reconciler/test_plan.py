@@ -115,6 +115,8 @@ def test_the_same_state_is_only_noted() -> None:
     machine = _machine(State.RUNNING)
     assert _plan(_row(State.RUNNING), machine) == Plan(observe=(machine,))
     assert _plan(_row(State.RUNNING, sequence=11), machine) == Plan()
+    larger = _machine(State.RUNNING, stored_bytes=1)
+    assert _plan(_row(State.RUNNING, sequence=11), larger) == Plan(observe=(larger,))
 
 
 def test_deleted_is_believed_whatever_its_sequence() -> None:

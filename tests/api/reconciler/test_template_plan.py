@@ -93,12 +93,13 @@ def _fork(state: OperationState, **changes: object) -> ForkRow:
 
 
 def test_children_follow_their_fork() -> None:
-    running = _fork(OperationState.RUNNING)
+    running = _fork(OperationState.RUNNING, created_at=NOW - RESEND_AFTER)
     assert plan_forks([_fork(OperationState.SUCCEEDED)], NOW, ()) == ForkPlan(begin=(ID,))
     assert plan_forks([_fork(OperationState.SUCCEEDED)], NOW, {ID}) == ForkPlan()
     assert plan_forks([_fork(OperationState.FAILED)], NOW, ()) == ForkPlan(fail=(ID,))
     assert plan_forks([running], NOW, ()) == ForkPlan(ask=(running,))
     assert plan_forks([running], NOW, {ID}) == ForkPlan()
     assert plan_forks([running._replace(parent_is_at_it=True)], NOW, ()) == ForkPlan()
+    assert plan_forks([_fork(OperationState.RUNNING)], NOW, ()) == ForkPlan(fail=(ID,))
     young = running._replace(created_at=NOW - RESEND_AFTER + timedelta(seconds=1))
     assert plan_forks([young], NOW, ()) == ForkPlan()
