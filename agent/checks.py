@@ -22,7 +22,8 @@ PATH_BYTES_MAX = 4095  # Linux: PATH_MAX, less its end
 NAME_BYTES_MAX = 255  # Linux: NAME_MAX
 CHUNK_BYTES_MAX = 1024 * 1024  # of input or of a file, in one message
 
-_WIRE_ID = re.compile(r"([a-z]{2,5})-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_WIRE_ID = re.compile(rf"([a-z]{{2,5}})-({_UUID.pattern})")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -38,6 +39,13 @@ def parse_id(prefix: str, text: str) -> UUID:
     if match is None or match[1] != prefix:
         raise invalid(f"An id of the form {prefix}-<uuid> is wanted.")
     return UUID(match[2])
+
+
+def uuid(name: str, text: str) -> UUID:
+    """A bare UUID. Raises: AgentError INVALID."""
+    if _UUID.fullmatch(text) is None:
+        raise invalid(f"{name} must be a UUID.")
+    return UUID(text)
 
 
 def within(name: str, value: int, least: int, most: int) -> int:

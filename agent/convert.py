@@ -42,7 +42,8 @@ def create(request: pb.CreateMachineRequest) -> Create:
         disk_size_mb=checks.within("disk_size_mb", request.disk_size_mb, 1, checks.DISK_SIZE_MB_MAX),
         environment=checks.environment(request.environment),
     )
-    return Create(spec, timeout_sec(request.timeout_sec))
+    cluster_id = checks.uuid("cluster_id", request.cluster_id) if request.cluster_id else None
+    return Create(spec, timeout_sec(request.timeout_sec), cluster_id)
 
 
 def resume(request: pb.ResumeMachineRequest) -> Resume:
@@ -106,6 +107,7 @@ def to_machine(machine: Machine) -> pb.Machine:
         changed_at=_to_timestamp(machine.changed_at),
         last_active_at=_to_timestamp(machine.last_active_at),
         stages=[pb.Stage(name=stage.name, duration_us=stage.duration_us) for stage in machine.stages],
+        cluster_id=str(machine.cluster_id) if machine.cluster_id else "",
         auto_pause_at=None if machine.auto_pause_at is None else _to_timestamp(machine.auto_pause_at),
     )
 

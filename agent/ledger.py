@@ -27,8 +27,11 @@ from agent.machine import Cause, CommandKind, Machine, Spec, Stage, State
 
 _log = structlog.get_logger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Of the tables, in `PRAGMA user_version`."""
+
+_UPGRADES = {1: "ALTER TABLE machines ADD COLUMN cluster_id TEXT;"}
+"""By version: what makes the next one of it. A ledger is upgraded when it is opened, and never goes back."""
 
 _TABLES = """
 CREATE TABLE machines (
@@ -48,7 +51,8 @@ CREATE TABLE machines (
     changed_at INTEGER NOT NULL,
     last_active_at INTEGER NOT NULL,
     error_code TEXT NOT NULL,
-    error_message TEXT NOT NULL
+    error_message TEXT NOT NULL,
+    cluster_id TEXT
 ) WITHOUT ROWID;
 CREATE INDEX machines_deleted ON machines (changed_at) WHERE state = 'deleted';
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -56,9 +60,9 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 _COLUMNS = (
     "sandbox_id, generation, command, spec, state, sequence, cause, detail, incarnation, pid, start_ticks, "
-    "timeout_sec, stages, changed_at, last_active_at, error_code, error_message"
+    "timeout_sec, stages, changed_at, last_active_at, error_code, error_message, cluster_id"
 )
-_REPLACE = f"INSERT OR REPLACE INTO machines ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608 - constants
+_REPLACE = f"INSERT OR REPLACE INTO machines ({_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608 - constants
 _TOUCH = "UPDATE machines SET last_active_at = max(last_active_at, ?), sequence = ? WHERE sandbox_id = ?"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -211,8 +215,11 @@ class Ledger:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-            elif version != VERSION:
+            elif version > VERSION:
                 raise LedgerError(f"The ledger has version {version}; this agent knows version {VERSION}.")
+            for old in range(version or VERSION, VERSION):
+                connection.executescript(f"BEGIN; {_UPGRADES[old]} PRAGMA user_version = {old + 1}; COMMIT;")
+                _log.info("ledger upgraded", path=str(self._path), version=old + 1)
             row = connection.execute("SELECT value FROM meta WHERE name = 'sequence'").fetchone()
         except BaseException:
             connection.close()
@@ -297,6 +304,7 @@ def _to_row(machine: Machine) -> tuple[object, ...]:
         _to_us(machine.last_active_at),
         machine.error_code,
         machine.error_message,
+        None if machine.cluster_id is None else str(machine.cluster_id),
     )
 
 
@@ -319,4 +327,5 @@ def _from_row(row: tuple[Any, ...]) -> Machine:
         last_active_at=_from_us(row[14]),
         error_code=row[15],
         error_message=row[16],
+        cluster_id=None if row[17] is None else UUID(row[17]),
     )

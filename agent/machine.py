@@ -65,10 +65,11 @@ class CommandKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make a machine for a sandbox that has none."""
+    """Make a machine for a sandbox that has none. `cluster_id` is the control plane that wants it, if it says so."""
 
     spec: Spec
     timeout_sec: int = 0
+    cluster_id: UUID | None = field(default=None, compare=False)
     kind: CommandKind = CommandKind.CREATE
 
 
@@ -150,6 +151,8 @@ class Machine:
     stages: tuple[Stage, ...] = ()
     error_code: str = ""
     error_message: str = ""
+    cluster_id: UUID | None = None
+    """The control plane that had it made; None if none was named."""
     auto_pause_at: datetime | None = None
     """When it is paused if nothing happens in it. Not in the ledger: it is on the clock of this run of the agent."""
 

@@ -13,7 +13,7 @@ from api.domain.command import Execution
 from api.domain.file import FileInfo
 from api.domain.host import HostFacts
 from api.domain.machine import Inventory, Machine
-from api.domain.sandbox import Cause
+from api.domain.sandbox import Cause, Sandbox
 from api.errors import Internal
 from api.hosts.convert import exec_start, facts_of, file_info_of, inventory_of, machine_of
 from api.hosts.ending import Ending
@@ -59,6 +59,11 @@ _OPTIONS = (
 )
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A command has begun to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,30 +122,19 @@ class HostClient:
         finally:
             call.cancel()
 
-    async def create(
-        self,
-        sandbox_id: UUID,
-        generation: int,
-        *,
-        template_id: UUID,
-        template_name: str,
-        vcpus: int,
-        memory_mb: int,
-        disk_size_mb: int,
-        timeout_sec: int,
-        environment: dict[str, str],
-    ) -> Machine:
+    async def create(self, sandbox: Sandbox, generation: int, environment: dict[str, str], cluster_id: UUID) -> Machine:
         """Starts a machine; returns when it runs. The same generation again is answered, not done again."""
         request = pb.CreateMachineRequest(
-            sandbox_id=wire_id(Kind.SANDBOX, sandbox_id),
+            sandbox_id=wire_id(Kind.SANDBOX, sandbox.id),
             generation=generation,
-            template_id=wire_id(Kind.TEMPLATE, template_id),
-            template_name=template_name,
-            vcpus=vcpus,
-            memory_mb=memory_mb,
-            disk_size_mb=disk_size_mb,
-            timeout_sec=timeout_sec,
+            template_id=wire_id(Kind.TEMPLATE, sandbox.template_id),
+            template_name=sandbox.template.name,
+            vcpus=sandbox.vcpus,
+            memory_mb=sandbox.memory_mb,
+            disk_size_mb=sandbox.disk_size_mb,
+            timeout_sec=sandbox.timeout_sec,
             environment=environment,
+            cluster_id=str(cluster_id),
         )
         return machine_of(await self._call(self._stub.CreateMachine, request, START_SECONDS))
 
@@ -184,8 +178,8 @@ class HostClient:
         request = pb.PingMachineRequest(sandbox_id=wire_id(Kind.SANDBOX, sandbox_id))
         return machine_of(await self._call(self._stub.PingMachine, request, PING_SECONDS))
 
-    async def exec(self, sandbox_id: UUID, execution: Execution) -> AsyncGenerator[Output | Exited, None]:
-        """Runs a command: its output as it comes, then its end. Closing the iterator kills the command."""
+    async def exec(self, sandbox_id: UUID, execution: Execution) -> AsyncGenerator[Started | Output | Exited, None]:
+        """Runs a command: that it has begun, its output as it comes, then its end. Closing the iterator kills it."""
 
         async def requests() -> AsyncIterator[pb.ExecRequest]:
             yield exec_start(sandbox_id, execution)
@@ -199,6 +193,8 @@ class HostClient:
         try:
             async for message in call:
                 match message.WhichOneof("response"):
+                    case "started":
+                        yield Started()
                     case "stdout":
                         yield Output(1, message.stdout)
                     case "stderr":

@@ -76,6 +76,7 @@ def machine_of(message: pb.Machine) -> Machine:
             stages=tuple(Stage(stage.name, stage.duration_us) for stage in message.stages),
             timeout_sec=message.timeout_sec,
             auto_pause_at=_time_of(message.auto_pause_at) if message.HasField("auto_pause_at") else None,
+            cluster_id=UUID(message.cluster_id) if message.cluster_id else None,
         )
     except (Invalid, ValueError) as error:
         raise Internal("A host reports an id that is none.", detail=repr(error)) from error

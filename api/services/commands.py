@@ -83,7 +83,8 @@ class Commands:
                 return
             client = self._resources.hosts.client(sandbox.host_id)
             faults.reach(f"api.{operation.kind}.committed")
-            machine = await _call(client, operation.kind, sandbox, operation.generation, environment)
+            cluster_id = await self._resources.cluster.id()
+            machine = await _call(client, operation.kind, sandbox, operation.generation, environment, cluster_id)
             faults.reach(f"api.{operation.kind}.called")
             if not self._outcomes.is_settled(operation.id):
                 await self._reports.apply(sandbox.host_id, machine)
@@ -138,21 +139,16 @@ _UNDER_WAY = {
 
 
 async def _call(
-    client: HostClient, kind: OperationKind, sandbox: Sandbox, generation: int, environment: dict[str, str]
+    client: HostClient,
+    kind: OperationKind,
+    sandbox: Sandbox,
+    generation: int,
+    environment: dict[str, str],
+    cluster_id: UUID,
 ) -> Machine:
     match kind:
         case OperationKind.CREATE:
-            return await client.create(
-                sandbox.id,
-                generation,
-                template_id=sandbox.template_id,
-                template_name=sandbox.template.name,
-                vcpus=sandbox.vcpus,
-                memory_mb=sandbox.memory_mb,
-                disk_size_mb=sandbox.disk_size_mb,
-                timeout_sec=sandbox.timeout_sec,
-                environment=environment,
-            )
+            return await client.create(sandbox, generation, environment, cluster_id)
         case OperationKind.PAUSE:
             return await client.pause(sandbox.id, generation)
         case OperationKind.RESUME:

@@ -10,6 +10,7 @@ from api.db.wakeups import Listener, Waker
 from api.faults import NO_FAULTS, Faults
 from api.hosts.registry import HostRegistry
 from api.services.auth import Auth
+from api.services.cluster import Cluster
 from api.services.commands import Commands
 from api.services.exec import Exec
 from api.services.feed import Feed
@@ -22,6 +23,7 @@ from api.services.outcome import Outcomes
 from api.services.reports import Reports
 from api.services.resources import Resources
 from api.services.sandboxes import Sandboxes
+from api.services.strays import Strays
 from api.services.tasks import Tasks
 from api.services.templates import Templates
 from api.services.timeouts import Timeouts
@@ -48,12 +50,14 @@ class Services:
         self.auth = Auth(database, clock)
         self.feed = Feed(database, self.auth, clock)
         self._listener = Listener(database, self.feed.wake)
-        self.resources = Resources(database, registry, clock, Tasks(), Waker(database, self.feed.wake), faults)
+        waker = Waker(database, self.feed.wake)
+        self.resources = Resources(database, registry, clock, Tasks(), waker, Cluster(database), faults)
         self.reports = Reports(self.resources, outcomes)
         self.commands = Commands(self.resources, self.reports, outcomes)
         moves = Moves(self.resources, self.commands, outcomes)
         self.sandboxes = Sandboxes(self.resources, self.commands, outcomes, moves)
         self.timeouts = Timeouts(self.resources, self.reports, moves)
+        self.strays = Strays(self.resources)
         self.operations = Operations(database)
         self.templates = Templates(database)
         self.hosts = Hosts(database)
