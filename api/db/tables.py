@@ -338,6 +338,23 @@ class EventsPruned(SQLModel, table=True):
     id: int = _bigint()
 
 
+class Cluster(SQLModel, table=True):
+    """Which control plane this is: a single row, made by the migration.
+
+    Hosts keep `id` with each machine that was made for this database; one of it that has no row here is destroyed. So a
+    database that was copied, or went back to an older copy, has to be given another one first:
+    `UPDATE cluster SET id = gen_random_uuid()`.
+    """
+
+    __tablename__ = "cluster"
+    __table_args__ = (CheckConstraint("one", name="cluster_one"),)
+
+    one: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
+    id: UUID = Field(
+        sa_column=Column(postgresql.UUID(as_uuid=True), nullable=False, server_default=text("gen_random_uuid()"))
+    )
+
+
 class AuditLog(SQLModel, table=True):
     """Who did what to what. Append-only; `actor` and `resource` are wire ids of several kinds."""
 
