@@ -31,6 +31,10 @@ from tests.waiting import eventually
 
 SETTLE_SECONDS = 30.0
 """After any fault heals, everything holds again within this."""
+SPEED = 5
+"""So much faster than time goes by do replicas think that it does: what they put off for seconds comes soon."""
+LOOK_SECONDS = 0.5
+"""Replicas compare inventories as often as this, in their time every other second."""
 
 _EVERYTHING = SandboxFilter(states=frozenset(State))
 _UNSETTLED = """SELECT (SELECT count(*) FROM sandboxes WHERE state = ANY($1::text[]))
@@ -40,11 +44,12 @@ Result = TypeVar("Result")
 
 
 class Clock(SettableClock):
-    """Replicas' clock: the wall can be set, the monotonic one cannot."""
+    """Replicas' clock: the wall can be set and is fast, the monotonic one is true."""
 
     def __init__(self) -> None:
         super().__init__()
         self.furthest = timedelta()
+        self._began = datetime.now(UTC)
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
@@ -59,7 +64,7 @@ class Clock(SettableClock):
         self.offset = self.furthest = self.furthest + timedelta(seconds=seconds)
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
+        return self._began + (datetime.now(UTC) - self._began) * SPEED + self.offset
 
 
 class Platform:
@@ -96,12 +101,13 @@ class Platform:
             second = await principal_of(services, await other_team(replicas[0].database))
             platform.teams = (replicas[0].principal, second)
             group = await stack.enter_async_context(asyncio.TaskGroup())
-            watchers = [group.create_task(platform.watch(principal)) for principal in platform.teams]
+            tasks = [group.create_task(platform.watch(principal)) for principal in platform.teams]
+            tasks.append(group.create_task(platform.look_often()))
             try:
                 yield platform
             finally:
-                for watcher in watchers:
-                    watcher.cancel()
+                for task in tasks:
+                    task.cancel()
 
     @property
     def clock(self) -> Clock:
@@ -167,6 +173,12 @@ class Platform:
         for replica in self.replicas:
             for host_id in replica.services.resources.hosts.host_ids:
                 replica.services.commands._in_doubt(host_id)
+
+    async def look_often(self) -> None:
+        """For ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)  # not a wait: it is the replicas' rhythm
 
     async def settled(self) -> list[Violation]:
         """Waits until nothing is under way and everything holds; what still does not hold when the time is over."""
