@@ -1,18 +1,21 @@
 """One platform of real processes on which faults are tried, one after the other."""
 
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+import asyncpg
 import httpx
+from pydantic import SecretStr
 
+from api.__main__ import create_key
+from api.settings import Settings
 from tests.api.client import Client
-from tests.faults.processes import ROOT, Agent, Api, Program, fired
+from tests.faults.processes import Agent, Api, Program, fired
 from tests.faults.site import settled
 from tests.invariants.evidence import Violation
 from tests.waiting import eventually
@@ -73,13 +76,10 @@ class Lane:
         """Everything runs on a migrated database, and nothing is armed."""
         agent, api = Agent(folder / "agent"), Api(folder / "api")
         try:
+            key = await create_key(Settings(DATABASE_URL=SecretStr(url)), "faults", admin=False)
             await agent.start()
             await api.start(url, (agent.address,))
-            command = [sys.executable, "-m", "api", "create-key", "--name", "faults"]
-            made = subprocess.run(  # noqa: ASYNC221 - nothing else is to be done meanwhile
-                command, cwd=ROOT, env={"DATABASE_URL": url}, capture_output=True, text=True, check=True
-            )
-            async with Client(api.url, made.stdout.strip().splitlines()[-1]) as client:
+            async with Client(api.url, key) as client:
                 yield cls(url, agent, api, client)
         finally:
             api.kill()
@@ -128,10 +128,20 @@ class Lane:
         faults = {cell.point: cell.kind}
         if cell.side == "agent":
             self.agent.kill()
+            killed_at = datetime.now(UTC)
             await self.agent.start(faults)
+            # a command that comes before this is put off for seconds, and is then found by the reconciler
+            await eventually(lambda: self._has_seen_agent(killed_at), READY_SECONDS, poll_seconds=0.05)
         else:
             self.api.kill()
             await self.api.start(self.database_url, (self.agent.address,), faults)
+
+    async def _has_seen_agent(self, since: datetime) -> bool:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return bool(await connection.fetchval("SELECT bool_or(last_seen_at > $1) FROM hosts", since))
+        finally:
+            await connection.close()
 
     async def _trigger(self, cell: Cell, sandbox_id: str | None) -> None:
         if cell.command == "auto_pause":
