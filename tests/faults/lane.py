@@ -72,9 +72,10 @@ class Lane:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, url: str, folder: Path) -> AsyncIterator[Self]:
+    async def opened(cls, url: str, folder: Path, *, settable_clocks: bool = False) -> AsyncIterator[Self]:
         """Everything runs on a migrated database, and nothing is armed."""
-        agent, api = Agent(folder / "agent"), Api(folder / "api")
+        agent = Agent(folder / "agent", has_settable_clock=settable_clocks)
+        api = Api(folder / "api", has_settable_clock=settable_clocks)
         try:
             key = await create_key(Settings(DATABASE_URL=SecretStr(url)), "faults", admin=False)
             await agent.start()
@@ -111,16 +112,16 @@ class Lane:
         if cell.command in {"create", "auto_pause"}:
             await self._arm(cell)
             return None
-        sandbox_id = await self._create()
+        sandbox_id = await self.create()
         if cell.command == "resume":
-            await self._commanded("pause", sandbox_id, wait_seconds=30)
+            await self.commanded("pause", sandbox_id, wait_seconds=30)
         if cell.command == "start":
             self.agent.kill()
             # the simulated machine is in this file only: so it ends while no agent looks
             path = self.agent.data_dir / "simulated" / sandbox_id.removeprefix("sb-") / "state.json"
             path.write_text(json.dumps({"state": "stopped"}))
             await self.agent.start()
-            await self._comes_to(sandbox_id, "STOPPED")
+            await self.comes_to(sandbox_id, "STOPPED")
         await self._arm(cell)
         return sandbox_id
 
@@ -145,7 +146,7 @@ class Lane:
 
     async def _trigger(self, cell: Cell, sandbox_id: str | None) -> None:
         if cell.command == "auto_pause":
-            await self._create(timeout_sec=IDLE_SECONDS)
+            await self.create(timeout_sec=IDLE_SECONDS)
             return
         # the replica may die of it, or answer that something went wrong inside of it
         with suppress(httpx.HTTPError, AssertionError):
@@ -155,14 +156,16 @@ class Lane:
                 timeout = {"id": sandbox_id, "timeoutSec": _LONG_TIMEOUT_SECONDS}
                 await self._accepted(_MUTATIONS[cell.command], "sandbox { id state timeoutSec }", **timeout)
             else:
-                await self._commanded(cell.command, sandbox_id, wait_seconds=0)
+                await self.commanded(cell.command, sandbox_id, wait_seconds=0)
 
-    async def _create(self, timeout_sec: int = 0) -> str:
+    async def create(self, timeout_sec: int = 0) -> str:
+        """The id of a sandbox that runs."""
         payload = await self._accepted("createSandbox", waitSeconds=30, timeoutSec=timeout_sec)
         assert payload["sandbox"]["state"] == "RUNNING", payload
         return str(payload["sandbox"]["id"])
 
-    async def _commanded(self, command: str, sandbox_id: str, *, wait_seconds: int) -> None:
+    async def commanded(self, command: str, sandbox_id: str, *, wait_seconds: int) -> None:
+        """Pauses, resumes and so on; with `wait_seconds` it has succeeded."""
         payload = await self._accepted(_MUTATIONS[command], id=sandbox_id, waitSeconds=wait_seconds)
         if wait_seconds:
             assert payload["sandbox"]["state"] == _GOALS.get(command, "RUNNING"), payload
@@ -182,7 +185,7 @@ class Lane:
         await eventually(accepted, READY_SECONDS, poll_seconds=0.1)
         return answers[-1]
 
-    async def _comes_to(self, sandbox_id: str, state: str) -> None:
+    async def comes_to(self, sandbox_id: str, state: str) -> None:
         async def is_there() -> bool:
             found = await self.client.ask("query($id: ID!) { sandbox(id: $id) { state } }", {"id": sandbox_id})
             return bool(found["state"] == state)
@@ -199,4 +202,4 @@ class Lane:
         """Deletes every sandbox, so that faults do not meet each other."""
         found = await self.client.ask("{ sandboxes(first: 100) { nodes { id } } }")
         for node in found["nodes"]:
-            await self._commanded("delete", node["id"], wait_seconds=30)
+            await self.commanded("delete", node["id"], wait_seconds=30)
