@@ -233,11 +233,12 @@ class Ledger:
         await self._in_thread(lambda: self._transact(lambda: self._connection.executemany(update, rows)))
 
     async def prune(self, *, deleted_before: datetime) -> int:
-        """Forgets machines that were deleted before then; returns how many."""
+        """Forgets what was deleted before then, and templates that had failed; returns how many machines that were."""
         before = (to_us(deleted_before),)
 
         def delete() -> int:
-            self._connection.execute("DELETE FROM templates WHERE state = 'deleted' AND changed_at < ?", before)
+            templates = "DELETE FROM templates WHERE state IN ('deleted', 'failed') AND changed_at < ?"
+            self._connection.execute(templates, before)
             machines = "DELETE FROM machines WHERE state = 'deleted' AND changed_at < ?"
             return self._connection.execute(machines, before).rowcount
 

@@ -12,7 +12,7 @@ from agent.drivers.simulated import Fail, Hang
 from agent.errors import AgentError, Code
 from agent.forks import FORK_KEPT_SECONDS
 from proto.host.v1 import host_pb2 as pb
-from tests.agent.serving import Clock, Served, new_sandbox, new_template, refused, serving, state_of, uuid_of
+from tests.agent.serving import Clock, Served, new_sandbox, new_template, refused, serving, state_of
 from tests.waiting import eventually
 
 SNAPSHOT = pb.TEMPLATE_TYPE_SNAPSHOT
@@ -219,26 +219,3 @@ async def test_commands_run_while_a_sandbox_is_snapshotted(agent: Served) -> Non
     hang.released.set()
     await snapshot
     assert state_of(await destroy) == "deleted"
-
-
-async def test_files_that_belong_to_nothing_are_put_aside_then_removed(
-    agent: Served, clock: Clock, tmp_path: Path
-) -> None:
-    known, unknown = await parent_of(agent), new_sandbox()
-    folder = tmp_path / "simulated" / str(uuid_of(unknown))
-    folder.mkdir()
-    (folder / "file").write_bytes(bytes(10_000))
-    found = await agent.collect_garbage(dry_run=True)
-    assert [item.path for item in found] == [f"simulated/{uuid_of(unknown)}"]
-    assert found[0].stored_bytes >= 10_000
-    assert folder.exists()
-    found = await agent.collect_garbage()
-    assert len(found) == 1
-    assert found[0].path.startswith(f"quarantine/{uuid_of(unknown)}")
-    assert found[0].HasField("removed_after")
-    assert not folder.exists()
-    assert (tmp_path / found[0].path / "file").exists()
-    clock.ahead += 25 * 3600
-    assert await agent.collect_garbage() == []
-    assert not (tmp_path / found[0].path).exists()
-    assert await agent.read(known, "/root/file") == b"kept"
