@@ -55,6 +55,11 @@ class Site:
     async def state(self, sandbox_id: UUID) -> State:
         return (await self.running.get(sandbox_id)).state
 
+    def look(self) -> None:
+        """The replica compares inventories now, not in some seconds."""
+        for host_id in self.running.services.resources.hosts.host_ids:
+            self.running.services.commands._in_doubt(host_id)
+
     async def settled(self, seconds: float = SETTLE_SECONDS) -> list[Violation]:
         """What does not hold when nothing is under way any more, or the time is over."""
         return await settled(self.database_url, self.agent, self.promises, seconds)
