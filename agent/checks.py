@@ -23,7 +23,8 @@ NAME_BYTES_MAX = 255  # Linux: NAME_MAX
 CHILDREN_MAX = 100  # of one fork
 CHUNK_BYTES_MAX = 1024 * 1024  # of input or of a file, in one message
 
-_WIRE_ID = re.compile(r"([a-z]{2,5})-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_WIRE_ID = re.compile(rf"([a-z]{{2,5}})-({_UUID.pattern})")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -41,12 +42,11 @@ def parse_id(prefix: str, text: str) -> UUID:
     return UUID(match[2])
 
 
-def plain_id(text: str) -> UUID:
-    """A UUID as it is. Raises: AgentError INVALID."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise invalid("A UUID is wanted.") from None
+def uuid(name: str, text: str) -> UUID:
+    """A bare UUID. Raises: AgentError INVALID."""
+    if _UUID.fullmatch(text) is None:
+        raise invalid(f"{name} must be a UUID.")
+    return UUID(text)
 
 
 def within(name: str, value: int, least: int, most: int) -> int:

@@ -62,9 +62,10 @@ def create(request: pb.CreateMachineRequest) -> Create:
         disk_size_mb=checks.within("disk_size_mb", request.disk_size_mb, 1, checks.DISK_SIZE_MB_MAX),
         environment=checks.environment(request.environment),
         template_type=_template_type(request.template_type),
-        snapshot_id=checks.plain_id(request.snapshot_id) if request.snapshot_id else None,
+        snapshot_id=checks.uuid("snapshot_id", request.snapshot_id) if request.snapshot_id else None,
     )
-    return Create(spec, timeout_sec(request.timeout_sec))
+    cluster_id = checks.uuid("cluster_id", request.cluster_id) if request.cluster_id else None
+    return Create(spec, timeout_sec(request.timeout_sec), cluster_id)
 
 
 def resume(request: pb.ResumeMachineRequest) -> Resume:
@@ -86,7 +87,7 @@ def fork(request: pb.ForkMachineRequest) -> Fork:
     children = tuple(sandbox_id(child) for child in request.children)
     if len(set(children)) != len(children):
         raise checks.invalid("A child is named twice.")
-    return Fork(checks.plain_id(request.snapshot_id), children)
+    return Fork(checks.uuid("snapshot_id", request.snapshot_id), children)
 
 
 def template_id(text: str) -> UUID:
@@ -153,6 +154,7 @@ def to_machine(machine: Machine) -> pb.Machine:
         changed_at=_to_timestamp(machine.changed_at),
         last_active_at=_to_timestamp(machine.last_active_at),
         stages=_to_stages(machine.stages),
+        cluster_id=str(machine.cluster_id) if machine.cluster_id else "",
         auto_pause_at=None if machine.auto_pause_at is None else _to_timestamp(machine.auto_pause_at),
         stored_bytes=machine.stored_bytes,
     )

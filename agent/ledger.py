@@ -67,14 +67,15 @@ CREATE TABLE forks (
     children TEXT NOT NULL
 ) WITHOUT ROWID;
 """
-_STEPS = (_TABLES, _TEMPLATES_AND_FORKS)
+_CLUSTERS = "ALTER TABLE machines ADD COLUMN cluster_id TEXT;"
+_STEPS = (_TABLES, _TEMPLATES_AND_FORKS, _CLUSTERS)
 """From nothing to what this agent knows: step n leads to version n + 1, which stands in `PRAGMA user_version`."""
 
 _COLUMNS = (
     "sandbox_id, generation, command, spec, state, sequence, cause, detail, incarnation, pid, start_ticks, "
-    "timeout_sec, stages, changed_at, last_active_at, error_code, error_message, snapshot_id"
+    "timeout_sec, stages, changed_at, last_active_at, error_code, error_message, snapshot_id, cluster_id"
 )
-_REPLACE = f"INSERT OR REPLACE INTO machines ({_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608 - constants
+_REPLACE = f"INSERT OR REPLACE INTO machines ({_COLUMNS}) VALUES ({', '.join('?' * 19)})"  # noqa: S608 - constants
 _REPLACE_TEMPLATE = (
     "INSERT OR REPLACE INTO templates (template_id, state, sequence, changed_at, facts) VALUES (?, ?, ?, ?, ?)"
 )

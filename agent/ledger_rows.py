@@ -54,6 +54,7 @@ def to_row(machine: Machine) -> tuple[object, ...]:
         machine.error_code,
         machine.error_message,
         None if machine.snapshot_id is None else str(machine.snapshot_id),
+        None if machine.cluster_id is None else str(machine.cluster_id),
     )
 
 
@@ -77,6 +78,7 @@ def from_row(row: tuple[Any, ...]) -> Machine:
         error_code=row[15],
         error_message=row[16],
         snapshot_id=None if row[17] is None else UUID(row[17]),
+        cluster_id=None if row[18] is None else UUID(row[18]),
     )
 
 

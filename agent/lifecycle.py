@@ -129,7 +129,7 @@ class Lifecycle:
         self._parts.require_open()
         incarnation = uuid4()
         with self._parts.capacity.held_for(action.spec):
-            starting = Changes(incarnation=incarnation, timeout_sec=action.timeout_sec)
+            starting = Changes(incarnation=incarnation, timeout_sec=action.timeout_sec, cluster_id=action.cluster_id)
             await self.record.begin(action.spec, order | starting, durable=False)
             try:
                 watch.mark("record")

@@ -81,10 +81,11 @@ class CommandKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make a machine for a sandbox that has none."""
+    """Make a machine for a sandbox that has none. `cluster_id` is the control plane that wants it, if it says so."""
 
     spec: Spec
     timeout_sec: int = 0
+    cluster_id: UUID | None = field(default=None, compare=False)
     kind: CommandKind = CommandKind.CREATE
 
 
@@ -191,6 +192,8 @@ class Machine:
     error_message: str = ""
     snapshot_id: UUID | None = None
     """What the last snapshot or fork of it keeps, or was to keep."""
+    cluster_id: UUID | None = None
+    """The control plane that had it made; None if none was named."""
     auto_pause_at: datetime | None = None
     """When it is paused if nothing happens in it. Not in the ledger: it is on the clock of this run of the agent."""
     stored_bytes: int = 0

@@ -35,6 +35,7 @@ class Changes(TypedDict, total=False):
     pid: int
     start_ticks: int
     timeout_sec: int
+    cluster_id: UUID | None
     stages: tuple[Stage, ...]
     error_code: str
     error_message: str

@@ -109,10 +109,25 @@ class Templates:
                 await self._remove(template)
 
     async def delete(self, template_id: UUID) -> Template:
-        """Removes it, or ends its building. May be repeated.
+        """Removes it, or ends its building. May be repeated. Cancelling the caller does not cancel it.
 
-        Raises: AgentError TEMPLATE_IN_USE: a machine of this host stands on it; nothing was touched. DISK_FULL.
+        Raises: AgentError TEMPLATE_IN_USE: a machine of this host stands on it; nothing was touched. DISK_FULL;
+            INTERNAL: it is still being deleted, and is to be told again.
         """
+        done: asyncio.Future[Template] = asyncio.get_running_loop().create_future()
+        # nobody may be left to ask for the outcome; it is in the ledger
+        done.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+        async def delete() -> None:
+            try:
+                done.set_result(await self._delete(template_id))
+            except BaseException as error:  # noqa: BLE001 - told to the caller; a cancellation of this task goes on
+                done.set_exception(as_failure(error, Code.INTERNAL, "The template could not be removed yet."))
+
+        _ = self._spawn(delete())
+        return await asyncio.shield(done)
+
+    async def _delete(self, template_id: UUID) -> Template:
         async with self._deleting:
             known = await self._find(template_id)
             if known is None:
@@ -129,7 +144,11 @@ class Templates:
             deleting = known
             if known.state is not TemplateState.DELETING:
                 deleting = await self._write(replace(known, state=TemplateState.DELETING, changed_at=self._now()))
-            return await self._remove(deleting)
+            reach = self._faults.steps("delete_template")
+            reach("begin")
+            removed = await self._remove(deleting)
+            reach("remove")
+            return removed
 
     def _require_unused(self, template_id: UUID) -> None:
         users = [
@@ -141,11 +160,8 @@ class Templates:
             raise AgentError(Code.TEMPLATE_IN_USE, f"{len(users)} sandboxes on this host stand on the template.")
 
     async def _remove(self, template: Template) -> Template:
-        reach = self._faults.steps("delete_template")
-        reach("begin")
         await self._driver.remove_template(template.template_id)
         await self._driver.drop_snapshot(template.template_id)
-        reach("remove")
         return await self._conclude(template.template_id, state=TemplateState.DELETED, detail="", error_code="")
 
     async def _build(self, template_id: UUID) -> None:

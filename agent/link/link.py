@@ -18,7 +18,6 @@ __all__ = ["GuestLink", "Identity"]
 
 PING_SECONDS = 10.0
 IDENTIFY_SECONDS = 20.0
-RESIZE_SECONDS = 60.0
 """Most is spent on metadata of the new space."""
 QUIESCE_SECONDS = 0.2
 

@@ -3,7 +3,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -145,15 +145,16 @@ async def changed_since(
     return sandbox_ids, Cursor(head, 0)
 
 
-async def prune(database: Database, before: datetime, limit: int = BATCH_MAX) -> int:
-    """Removes the oldest lines that are from before a time, at most `limit` of them; how many it were. What is removed
-    is noted in the same statement, so that no reader takes the rest for all that happened after its cursor."""
+async def prune(database: Database, now: datetime, keep: timedelta, limit: int = BATCH_MAX) -> int:
+    """Removes the oldest lines that are older than `keep`, at most `limit` of them; how many it were. They have to be
+    so by `now` and by the database's clock: one that is set wrong removes nothing by itself. What is removed is noted
+    in the same statement, so that no reader takes the rest for all that happened after its cursor."""
     row = await database.row(
         """WITH oldest AS (
             SELECT xid, id, at FROM events WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
             ORDER BY xid, id LIMIT $2
         ), kept AS (
-            SELECT xid, id FROM oldest WHERE at >= $1 ORDER BY xid, id LIMIT 1
+            SELECT xid, id FROM oldest WHERE at >= least($1, now()) - $3::interval ORDER BY xid, id LIMIT 1
         ), chosen AS (
             -- a beginning of the log, never lines from its midst
             SELECT o.xid, o.id FROM oldest o WHERE NOT EXISTS (SELECT FROM kept k WHERE (o.xid, o.id) >= (k.xid, k.id))
@@ -164,7 +165,8 @@ async def prune(database: Database, before: datetime, limit: int = BATCH_MAX) ->
             FROM (SELECT xid, id FROM removed ORDER BY xid DESC, id DESC LIMIT 1) r WHERE (p.xid, p.id) < (r.xid, r.id)
         )
         SELECT count(*) AS removed FROM removed""",
-        before,
+        now,
         limit,
+        keep,
     )
     return 0 if row is None else int(row["removed"])

@@ -74,7 +74,7 @@ _FAIL = f"""WITH fork AS (
 ), logged AS ({insert_events(kind="'sandbox.reconciled'", actor="'system'", source="moved s", operation_id="$1::uuid")})
 SELECT (SELECT count(*) FROM fork) + (SELECT count(*) FROM moved) AS changed"""
 
-_OF_HOST = """SELECT o.id, o.state, o.created_at, p.id AS parent_id,
+_OF_HOST = """SELECT o.id, o.state, p.id AS parent_id,
     p.state = 'snapshotting' AND p.generation = o.generation AS parent_is_at_it
 FROM operations o JOIN sandboxes p ON p.id = o.sandbox_id
 WHERE p.host_id = $1 AND o.kind = 'fork' AND (o.state = 'running' OR o.id IN (

@@ -1,15 +1,11 @@
 """What the database has of one host, to be compared with what the host says."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from api.db.database import Database, Row
 
-_COLUMNS = (
-    "id, state, generation, sequence, version, updated_at, state_deadline_at, last_active_at, goal, timeout_sec, "
-    "stored_bytes"
-)
+_COLUMNS = "id, state, generation, sequence, version, updated_at, last_active_at, goal, timeout_sec, stored_bytes"
 
 
 async def of_host(database: Database, host_id: UUID) -> Sequence[Row]:
@@ -20,10 +16,16 @@ async def of_host(database: Database, host_id: UUID) -> Sequence[Row]:
     )
 
 
-async def unplaced(database: Database, now: datetime) -> Sequence[Row]:
-    """Sandboxes that no host was given in time, or that are deleted before one was."""
+async def by_id(database: Database, sandbox_ids: Collection[UUID]) -> Sequence[Row]:
+    """Those of them that have a row, deleted or not, wherever they are: id, host, state and generation."""
+    return await database.rows(
+        "SELECT id, host_id, state, generation FROM sandboxes WHERE id = ANY($1::uuid[])", list(sandbox_ids)
+    )
+
+
+async def unplaced(database: Database) -> Sequence[Row]:
+    """Sandboxes that no host was given yet, or that are deleted before one was."""
     return await database.rows(
         f"""SELECT {_COLUMNS} FROM sandboxes WHERE host_id IS NULL AND state <> 'deleted'
-            AND (state = 'deleting' OR (state = 'pending' AND state_deadline_at < $1))""",  # noqa: S608 - a constant
-        now,
+            AND state IN ('pending', 'deleting')"""  # noqa: S608 - a constant
     )

@@ -207,7 +207,8 @@ class Sandbox(SQLModel, table=True):
         Index("sandboxes_team", "team_id", "id", postgresql_where=text("state <> 'deleted'")),
         Index("sandboxes_host", "host_id", postgresql_where=text("state <> 'deleted'")),
         Index("sandboxes_unplaced", "id", postgresql_where=text("host_id IS NULL AND state <> 'deleted'")),
-        Index("sandboxes_template", "template_id", postgresql_where=text("state <> 'deleted'")),
+        # of all rows: PostgreSQL's own check of the foreign key below asks for both columns and nothing else
+        Index("sandboxes_template", "template_id", "stands_on_template"),
         Index("sandboxes_fork", "fork_id", postgresql_where=text("fork_id IS NOT NULL")),
         CheckConstraint("(parent_id IS NULL) = (fork_id IS NULL)", name="sandboxes_fork_has_parent"),
         CheckConstraint("stored_bytes >= 0", name="sandboxes_stored_bytes"),
@@ -336,6 +337,23 @@ class EventsPruned(SQLModel, table=True):
     one: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
     xid: int = Field(sa_column=Column(Xid8, nullable=False, server_default=text("'0'")))
     id: int = _bigint()
+
+
+class Cluster(SQLModel, table=True):
+    """Which control plane this is: a single row, made by the migration.
+
+    Hosts keep `id` with each machine that was made for this database; one of it that has no row here is destroyed. So a
+    database that was copied, or went back to an older copy, has to be given another one first:
+    `UPDATE cluster SET id = gen_random_uuid()`.
+    """
+
+    __tablename__ = "cluster"
+    __table_args__ = (CheckConstraint("one", name="cluster_one"),)
+
+    one: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
+    id: UUID = Field(
+        sa_column=Column(postgresql.UUID(as_uuid=True), nullable=False, server_default=text("gen_random_uuid()"))
+    )
 
 
 class AuditLog(SQLModel, table=True):

@@ -13,7 +13,8 @@ from api.domain.sandbox import Cause, State
 class Machine:
     """One entry of a host's inventory. `sequence` grows with every change on that host; `generation` is the newest
     that the host accepted for this sandbox; `stages` are those of the last command.
-    `auto_pause_at` is when it is paused if it is not used until then."""
+    `auto_pause_at` is when it is paused if it is not used until then; `cluster_id` the control plane that had it made,
+    None if the host cannot say."""
 
     sandbox_id: UUID
     incarnation: UUID | None
@@ -28,6 +29,7 @@ class Machine:
     timeout_sec: int = 0
     auto_pause_at: datetime | None = None
     stored_bytes: int = 0
+    cluster_id: UUID | None = None
 
 
 class HeldState(StrEnum):

@@ -73,6 +73,11 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """A command has begun to run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """Some of what a command printed; `stream` is 1 for stdout and 2 for stderr."""
 
@@ -157,9 +162,9 @@ class HostClient:
         finally:
             call.cancel()
 
-    async def create(self, sandbox: Sandbox, generation: int, environment: dict[str, str]) -> Machine:
+    async def create(self, sandbox: Sandbox, generation: int, environment: dict[str, str], cluster_id: UUID) -> Machine:
         """Starts a machine; returns when it runs. The same generation again is answered, not done again."""
-        request = create_request(sandbox, generation, environment)
+        request = create_request(sandbox, generation, environment, cluster_id)
         return machine_of(await self._call(self._stub.CreateMachine, request, START_SECONDS))
 
     async def snapshot(self, sandbox_id: UUID, generation: int, *, template_id: UUID, template_name: str) -> Machine:
@@ -229,8 +234,8 @@ class HostClient:
         request = pb.PingMachineRequest(sandbox_id=wire_id(Kind.SANDBOX, sandbox_id))
         return machine_of(await self._call(self._stub.PingMachine, request, PING_SECONDS))
 
-    async def exec(self, sandbox_id: UUID, execution: Execution) -> AsyncGenerator[Output | Exited, None]:
-        """Runs a command: its output as it comes, then its end. Closing the iterator kills the command."""
+    async def exec(self, sandbox_id: UUID, execution: Execution) -> AsyncGenerator[Started | Output | Exited, None]:
+        """Runs a command: that it has begun, its output as it comes, then its end. Closing the iterator kills it."""
 
         async def requests() -> AsyncIterator[pb.ExecRequest]:
             yield exec_start(sandbox_id, execution)
@@ -244,6 +249,8 @@ class HostClient:
         try:
             async for message in call:
                 match message.WhichOneof("response"):
+                    case "started":
+                        yield Started()
                     case "stdout":
                         yield Output(1, message.stdout)
                     case "stderr":

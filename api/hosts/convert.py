@@ -89,6 +89,7 @@ def machine_of(message: pb.Machine) -> Machine:
             timeout_sec=message.timeout_sec,
             auto_pause_at=_time_of(message.auto_pause_at) if message.HasField("auto_pause_at") else None,
             stored_bytes=message.stored_bytes,
+            cluster_id=UUID(message.cluster_id) if message.cluster_id else None,
         )
     except (Invalid, ValueError) as error:
         raise Internal("A host reports an id that is none.", detail=repr(error)) from error
@@ -187,7 +188,9 @@ def _pool_of(message: pb.Pool) -> Pool:
     )
 
 
-def create_request(sandbox: Sandbox, generation: int, environment: dict[str, str]) -> pb.CreateMachineRequest:
+def create_request(
+    sandbox: Sandbox, generation: int, environment: dict[str, str], cluster_id: UUID
+) -> pb.CreateMachineRequest:
     """What a host has to know of a sandbox to start it. A child of a fork begins as what was kept under its id."""
     return pb.CreateMachineRequest(
         sandbox_id=wire_id(Kind.SANDBOX, sandbox.id),
@@ -201,6 +204,7 @@ def create_request(sandbox: Sandbox, generation: int, environment: dict[str, str
         disk_size_mb=sandbox.disk_size_mb,
         timeout_sec=sandbox.timeout_sec,
         environment=environment,
+        cluster_id=str(cluster_id),
     )
 
 

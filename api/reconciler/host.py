@@ -1,6 +1,7 @@
 """One host: its reports are followed, and its whole inventory is compared every few seconds."""
 
 import asyncio
+from collections.abc import Collection, Hashable
 from contextlib import aclosing
 from uuid import UUID
 
@@ -13,8 +14,10 @@ from api.domain.machine import HeldTemplate, Inventory
 from api.domain.sandbox import Goal, State
 from api.domain.status import TaskStatus
 from api.hosts.client import HostClient
+from api.reconciler.ages import Ages
 from api.reconciler.plan import LOST_CAUSE, LOST_DETAIL, LOST_TARGET, Plan, Row, plan
 from api.reconciler.status import TaskRecord
+from api.reconciler.strays import Claims, Written, unclaimed
 from api.reconciler.templates import TemplatePass
 from api.services.services import Services
 
@@ -45,6 +48,8 @@ class HostTasks:
         self._silent_since: float | None = None
         self._followed = asyncio.Event()
         self._nudged = asyncio.Event()
+        self._ages, self._template_ages = Ages(self._clock), Ages(self._clock)
+        self._left_alone = 0
         self._inventory = TaskRecord(f"inventory of {client.address}", self._clock)
         self._reports = TaskRecord(f"reports of {client.address}", self._clock)
 
@@ -93,6 +98,8 @@ class HostTasks:
         self._services.resources.hosts.answered(facts.host_id, self._client)
         if not await self._locks.try_hold(facts.host_id):
             self._followed.clear()
+            self._ages.forget()
+            self._template_ages.forget()
             self._inventory.succeeded("another replica looks after this host")
             return
         await hosts.seen(self._database, self._client.address, facts, self._clock.now())
@@ -105,14 +112,25 @@ class HostTasks:
         self._inventory.succeeded(done)
 
     async def _reconcile(self, host_id: UUID) -> str:
-        templates = TemplatePass(self._services, host_id)
+        templates = TemplatePass(self._services, host_id, self._template_ages)
         await templates.read()
         # the rows first: a sandbox that starts in between is then in the inventory only, and nothing is made of it
+        began = self._clock.monotonic()
         rows = [_row(row) for row in await inventory.of_host(self._database, host_id)]
         there = await self._client.list_machines()
-        chosen = plan(rows, there, self._clock.now(), self._services.commands.under_way)
+        strangers = unclaimed({row.id for row in rows}, there)
+        claims = await self._claims(host_id, [machine.sandbox_id for machine in strangers])
+        looks: dict[UUID, Hashable] = {row.id: (row.state, row.generation, row.updated_at) for row in rows}
+        ages = self._ages.of(looks | {machine.sandbox_id: None for machine in strangers}, began)
+        chosen = plan(rows, there, ages, self._services.commands.under_way, claims)
         await self._execute(host_id, chosen)
         return ", ".join(filter(None, (str(chosen), await templates.reconcile(there))))
+
+    async def _claims(self, host_id: UUID, sandbox_ids: Collection[UUID]) -> Claims:
+        # asked for after the inventory: whatever was made has had its row before, so it is found now
+        found = await inventory.by_id(self._database, sandbox_ids) if sandbox_ids else ()
+        written = {row["id"]: Written(row["host_id"], State(row["state"]), row["generation"]) for row in found}
+        return Claims(host_id, await self._services.resources.cluster.id(), written)
 
     async def _execute(self, host_id: UUID, chosen: Plan) -> None:
         reports = self._services.reports
@@ -129,6 +147,11 @@ class HostTasks:
             await self._services.commands.resend(sandbox_id)
         for sandbox_id in chosen.tell:
             await self._services.timeouts.tell(sandbox_id)
+        for stray in chosen.destroy:
+            self._services.strays.destroy(host_id, stray.sandbox_id, stray.generation)
+        if chosen.left_alone != self._left_alone:
+            self._left_alone = chosen.left_alone
+            _log.warning("machines without a row are left alone", host_id=str(host_id), count=chosen.left_alone)
 
     async def _note_silence(self) -> None:
         now = self._clock.monotonic()

@@ -1,23 +1,24 @@
 """What to do about the difference between rows and a host's inventory. Pure: every choice is made here."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from api.domain.machine import Inventory, Machine
-from api.domain.sandbox import TRANSITIONAL, Cause, Goal, Owner, State, sources
+from api.domain.sandbox import TRANSITIONAL, Cause, Goal, Owner, State, deadline_of, sources
 from api.ids import Kind, wire_id
+from api.reconciler.strays import Claims, Stray, strays, unclaimed
 
-LOST_AFTER = timedelta(seconds=10)
+LOST_AFTER_SECONDS = 10.0
 """A machine that its host does not know is lost only when its row has not changed for so long."""
-RESEND_AFTER = timedelta(seconds=5)
+RESEND_AFTER_SECONDS = 5.0
 """A command that its host has not heard of is sent again after so long: whoever accepted it did not come to it."""
 
 
 class Row(NamedTuple):
-    """A sandbox as it was read before its host was asked."""
+    """A sandbox as it was read before its host was asked. Times of day are compared with each other only."""
 
     id: UUID
     state: State
@@ -25,7 +26,6 @@ class Row(NamedTuple):
     sequence: int
     version: int
     updated_at: datetime
-    state_deadline_at: datetime | None
     last_active_at: datetime | None
     goal: Goal = Goal.RUNNING
     timeout_sec: int = 0
@@ -46,6 +46,10 @@ class Plan:
     """Sandboxes whose last command has to be sent again."""
     tell: tuple[UUID, ...] = ()
     """Sandboxes whose timeout their host does not know."""
+    destroy: tuple[Stray, ...] = ()
+    """Machines that were made for this control plane, and that no row wants."""
+    left_alone: int = 0
+    """Machines that have no row on this host, and that nobody can say to be ours."""
 
     def __str__(self) -> str:
         parts = (
@@ -53,15 +57,21 @@ class Plan:
             (len(self.lost), "lost"),
             (len(self.resend), "commands sent again"),
             (len(self.tell), "timeouts told"),
+            (len(self.destroy), "without a row to be destroyed"),
+            (self.left_alone, "left alone: without a row here, and not known to be made by this control plane"),
         )
         return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing to do"
 
 
-def plan(rows: Sequence[Row], inventory: Inventory, now: datetime, under_way: Collection[UUID]) -> Plan:
+def plan(
+    rows: Sequence[Row], inventory: Inventory, ages: Mapping[UUID, float], under_way: Collection[UUID], claims: Claims
+) -> Plan:
     """What to do with the sandboxes of one host.
 
     `rows` were read before the inventory was asked for: a sandbox that started in between is in the inventory and in no
-    row, never the other way round. `under_way` are sandboxes for which this replica is calling the host now.
+    row, never the other way round. `ages` says for how many seconds each row has been seen as it is, and each machine
+    without one of these rows as that. `under_way` are sandboxes for which this replica is calling the host now.
+    `claims` were read after the inventory.
     """
     machines = {machine.sandbox_id: machine for machine in inventory.machines}
     apply: list[Machine] = []
@@ -70,22 +80,24 @@ def plan(rows: Sequence[Row], inventory: Inventory, now: datetime, under_way: Co
     resend: list[UUID] = []
     tell: list[UUID] = []
     for row in rows:
+        age = ages[row.id]
         if wire_id(Kind.SANDBOX, row.id) in inventory.unreadable:
             continue
         machine = machines.get(row.id)
         if machine is not None and _moves(row, machine):
             apply.append(machine)
             continue
-        if machine is not None and _has_other_timeout(row, machine, now):
+        if machine is not None and _has_other_timeout(row, machine, age):
             tell.append(row.id)
         elif row.state in TRANSITIONAL:
-            if row.id not in under_way and _needs_resending(row, machine, now):
+            if row.id not in under_way and _needs_resending(row, machine, age):
                 resend.append(row.id)
-        elif machine is None and _is_lost(row, now):
+        elif machine is None and _is_lost(row, age):
             lost.append(row)
         if machine is not None and _is_news(row, machine):
             observe.append(machine)
-    return Plan(tuple(apply), tuple(observe), tuple(lost), tuple(resend), tuple(tell))
+    destroy, left_alone = strays(unclaimed({row.id for row in rows}, inventory), claims, ages)
+    return Plan(tuple(apply), tuple(observe), tuple(lost), tuple(resend), tuple(tell), destroy, left_alone)
 
 
 def _moves(row: Row, machine: Machine) -> bool:
@@ -103,24 +115,25 @@ def _outlasts_commands(row: Row, machine: Machine) -> bool:
     return row.state not in TRANSITIONAL and machine.cause is not Cause.IDLE_TIMEOUT
 
 
-def _needs_resending(row: Row, machine: Machine | None, now: datetime) -> bool:
-    overdue = row.state_deadline_at is not None and now >= row.state_deadline_at
+def _needs_resending(row: Row, machine: Machine | None, age: float) -> bool:
+    deadline_seconds = deadline_of(row.state)
+    overdue = deadline_seconds is not None and age >= deadline_seconds
     unheard = machine is None or machine.generation < row.generation
     # a host that could not remove everything waits to be told again, and nothing takes a delete back
     unfinished = unheard or row.state is State.DELETING
-    return overdue or (unfinished and now - row.updated_at >= RESEND_AFTER)
+    return overdue or (unfinished and age >= RESEND_AFTER_SECONDS)
 
 
-def _has_other_timeout(row: Row, machine: Machine, now: datetime) -> bool:
+def _has_other_timeout(row: Row, machine: Machine, age: float) -> bool:
     """Whether the host has not heard of the last timeout, of what runs here and maybe is paused there since."""
     thought_to_run = row.state is State.RUNNING or (row.state is State.PAUSING and row.goal is Goal.RUNNING)
     unheard = machine.generation < row.generation
     differs = machine.state is State.RUNNING is row.state and machine.timeout_sec != row.timeout_sec
-    return thought_to_run and (unheard or differs) and now - row.updated_at >= RESEND_AFTER
+    return thought_to_run and (unheard or differs) and age >= RESEND_AFTER_SECONDS
 
 
-def _is_lost(row: Row, now: datetime) -> bool:
-    return row.state is State.RUNNING and now - row.updated_at >= LOST_AFTER
+def _is_lost(row: Row, age: float) -> bool:
+    return row.state is State.RUNNING and age >= LOST_AFTER_SECONDS
 
 
 def _is_news(row: Row, machine: Machine) -> bool:

@@ -45,9 +45,8 @@ class RetentionTask:
             self._record.succeeded("another replica does it")
             return
         resources = self._services.resources
-        before = resources.clock.now() - self._keep
         total = 0
-        while removed := await events.prune(resources.database, before):
+        while removed := await events.prune(resources.database, resources.clock.now(), self._keep):
             total += removed
             if removed < BATCH_MAX:
                 break

@@ -10,7 +10,10 @@ from api.domain.machine import HeldState, HeldTemplate, Inventory
 from api.domain.operation import OperationState
 from api.domain.template import TemplateState
 from api.ids import Kind, wire_id
-from api.reconciler.plan import LOST_AFTER, RESEND_AFTER
+from api.reconciler.plan import LOST_AFTER_SECONDS, RESEND_AFTER_SECONDS
+
+ASKED_FOR_SECONDS = 600.0
+"""How long a host is asked how a fork ended: it keeps nothing for children longer (FORK_KEPT in `agent/forks.py`)."""
 
 
 class TemplateRow(NamedTuple):
@@ -31,7 +34,6 @@ class ForkRow(NamedTuple):
 
     id: UUID
     state: OperationState
-    created_at: datetime
     parent_id: UUID
     parent_is_at_it: bool
 
@@ -63,13 +65,14 @@ def plan_templates(
     rows: Sequence[TemplateRow],
     known: Mapping[UUID, TemplateState],
     inventory: Inventory,
-    now: datetime,
+    ages: Mapping[UUID, float],
     under_way: Collection[UUID],
 ) -> TemplatePlan:
     """What to do with the templates of one host.
 
     `rows` were read before the inventory was asked for, `known` afterwards: the states of all templates in it that have
-    a row at all. `under_way` are sandboxes for which this replica is calling the host now.
+    a row at all. `ages` says for how many seconds each row has been seen as it is. `under_way` are sandboxes for which
+    this replica is calling the host now.
     """
     held = {template.template_id: template for template in inventory.templates}
     apply: list[HeldTemplate] = []
@@ -88,7 +91,7 @@ def plan_templates(
                 gone.append(row)
         elif template is not None and template.sequence > row.sequence and template.state is not HeldState.DELETED:
             apply.append(template)
-        elif not there and now - row.updated_at >= LOST_AFTER:
+        elif not there and ages[row.id] >= LOST_AFTER_SECONDS:
             if row.state is TemplateState.READY:
                 gone.append(row)
             elif not row.is_being_asked_for and row.source_sandbox_id not in under_way:
@@ -112,22 +115,22 @@ class ForkPlan:
     begin: tuple[UUID, ...] = ()
     """Forks that have succeeded, and whose children are still pending."""
     fail: tuple[UUID, ...] = ()
-    """Forks that have failed, and whose children are still pending."""
+    """Forks that have failed, and whose children are still pending; and those whose end nobody found out in time."""
     ask: tuple[ForkRow, ...] = ()
     """Forks of which only the host knows how they ended."""
 
 
-def plan_forks(rows: Sequence[ForkRow], now: datetime, under_way: Collection[UUID]) -> ForkPlan:
-    """What to do with the forks on one host. `under_way` are operations for which this replica is calling the host."""
+def plan_forks(rows: Sequence[ForkRow], ages: Mapping[UUID, float], under_way: Collection[UUID]) -> ForkPlan:
+    """What to do with the forks on one host, `ages` as for templates. `under_way` are operations for which this replica
+    is calling the host."""
+    asked = [
+        row
+        for row in rows
+        if row.state is OperationState.RUNNING and not row.parent_is_at_it and row.id not in under_way
+    ]
+    overdue = {row.id for row in asked if ages[row.id] >= ASKED_FOR_SECONDS}
     return ForkPlan(
         begin=tuple(row.id for row in rows if row.state is OperationState.SUCCEEDED and row.id not in under_way),
-        fail=tuple(row.id for row in rows if row.state is OperationState.FAILED),
-        ask=tuple(
-            row
-            for row in rows
-            if row.state is OperationState.RUNNING
-            and not row.parent_is_at_it
-            and row.id not in under_way
-            and now - row.created_at >= RESEND_AFTER
-        ),
+        fail=tuple(row.id for row in rows if row.state is OperationState.FAILED or row.id in overdue),
+        ask=tuple(row for row in asked if row.id not in overdue and ages[row.id] >= RESEND_AFTER_SECONDS),
     )

@@ -3,8 +3,10 @@
 import asyncio
 
 from api.db import inventory, template_commands
-from api.domain.sandbox import Cause, State
+from api.db.database import Row
+from api.domain.sandbox import Cause, State, deadline_of
 from api.domain.status import TaskStatus
+from api.reconciler.ages import Ages
 from api.reconciler.status import TaskRecord
 from api.services.services import Services
 
@@ -16,6 +18,7 @@ class UnplacedTask:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._ages = Ages(services.resources.clock)
         self._record = TaskRecord("unplaced sandboxes", services.resources.clock)
 
     def status(self) -> TaskStatus:
@@ -31,8 +34,11 @@ class UnplacedTask:
 
     async def _pass(self) -> None:
         resources = self._services.resources
-        rows = await inventory.unplaced(resources.database, resources.clock.now())
-        for row in rows:
+        began = resources.clock.monotonic()
+        rows = await inventory.unplaced(resources.database)
+        ages = self._ages.of({row["id"]: row["version"] for row in rows}, began)
+        concluded = [row for row in rows if _is_over(row, ages[row["id"]])]
+        for row in concluded:
             state = State(row["state"])
             if state is State.DELETING:
                 target, cause, detail = State.DELETED, Cause.USER, ""
@@ -44,4 +50,9 @@ class UnplacedTask:
         swept = await template_commands.sweep(resources.database, resources.clock.now())
         if swept:
             resources.waker.wake()
-        self._record.succeeded(f"{len(rows) + swept} concluded")
+        self._record.succeeded(f"{len(concluded) + swept} concluded")
+
+
+def _is_over(row: Row, age_seconds: float) -> bool:
+    deadline_seconds = deadline_of(State.PENDING)
+    return row["state"] == State.DELETING or (deadline_seconds is not None and age_seconds >= deadline_seconds)

@@ -10,13 +10,15 @@ from api.domain.operation import Operation, OperationKind
 from api.domain.sandbox import Sandbox
 from api.errors import Internal
 from api.hosts.client import HostClient
+from api.services.cluster import Cluster
 
 
 class Calls:
     """Makes the call of a command. What a host has to know and no record carries is read for it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, cluster: Cluster) -> None:
         self._database = database
+        self._cluster = cluster
 
     async def send(
         self, client: HostClient, sandbox: Sandbox, operation: Operation, environment: dict[str, str] | None
@@ -31,7 +33,7 @@ class Calls:
             case OperationKind.CREATE:
                 if environment is None:
                     environment = await sandboxes.environment(self._database, sandbox.id)
-                return await client.create(sandbox, generation, environment)
+                return await client.create(sandbox, generation, environment, await self._cluster.id())
             case OperationKind.PAUSE:
                 return await client.pause(sandbox.id, generation)
             case OperationKind.RESUME:

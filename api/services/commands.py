@@ -42,7 +42,7 @@ class Commands:
         self._resources = resources
         self._reports = reports_
         self._outcomes = outcomes
-        self._calls = Calls(resources.database)
+        self._calls = Calls(resources.database, resources.cluster)
         self._children = Children(resources)
         self._under_way: dict[UUID, UUID] = {}
         self._in_doubt: Callable[[UUID], None] = lambda _: None

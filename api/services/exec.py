@@ -7,8 +7,7 @@ from api.domain.command import OUTPUT_BYTES_MAX, ExecCommand, ExecResult, check_
 from api.domain.principal import Principal, Scope, require
 from api.domain.sandbox import Action
 from api.errors import Internal
-from api.hosts.client import Exited, Output
-from api.hosts.errors import HostCallError
+from api.hosts.client import Exited, HostClient, Output
 from api.services.use import Use
 
 
@@ -30,19 +29,23 @@ class Exec:
         """
         require(principal, Scope.WRITE)
         execution = check_command(command)
-        client = await self._use.place(principal, sandbox_id, Action.EXEC)
-        collected = {1: _Collected(), 2: _Collected()}
-        try:
+        begun = False
+
+        async def run(client: HostClient) -> ExecResult:
+            nonlocal begun
+            collected = {1: _Collected(), 2: _Collected()}
             async with aclosing(client.exec(sandbox_id, execution)) as events:
                 async for event in events:
+                    # whatever comes: it is never run twice
+                    begun = True
                     match event:
                         case Output(stream, data):
                             collected[stream].add(data)
                         case Exited():
                             return _result(event, collected[1], collected[2])
-        except HostCallError as error:
-            raise error.error from error
-        raise Internal("A command ended without a word.")
+            raise Internal("A command ended without a word.")
+
+        return await self._use.call(principal, sandbox_id, Action.EXEC, run, repeatable=lambda: not begun)
 
 
 class _Collected:

@@ -7,16 +7,18 @@ from api.db.database import Database
 from api.db.wakeups import Waker
 from api.faults import NO_FAULTS, Faults
 from api.hosts.registry import HostRegistry
+from api.services.cluster import Cluster
 from api.services.tasks import Tasks
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """One database, one set of hosts, one clock, one owner of tasks, and the sender of wake-ups."""
+    """One database and its id, one set of hosts, one clock, one owner of tasks, and the sender of wake-ups."""
 
     database: Database
     hosts: HostRegistry
     clock: Clock
     tasks: Tasks
     waker: Waker
+    cluster: Cluster
     faults: Faults = NO_FAULTS

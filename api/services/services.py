@@ -13,6 +13,7 @@ from api.hosts.registry import HostRegistry
 from api.services.api_keys import ApiKeys
 from api.services.auth import Auth
 from api.services.base_templates import BaseTemplates
+from api.services.cluster import Cluster
 from api.services.commands import Commands
 from api.services.exec import Exec
 from api.services.feed import Feed
@@ -32,6 +33,7 @@ from api.services.resources import Resources
 from api.services.sandboxes import Sandboxes
 from api.services.sessions import Sessions
 from api.services.stops import Stops
+from api.services.strays import Strays
 from api.services.tasks import Tasks
 from api.services.teams import Teams
 from api.services.template_reports import TemplateReports
@@ -67,12 +69,14 @@ class Services:
         self.auth = Auth(self.api_keys, self.sessions)
         self.feed = Feed(database, self.auth, clock)
         self._listener = Listener(database, self.feed.wake)
-        self.resources = Resources(database, registry, clock, Tasks(), Waker(database, self.feed.wake), faults)
+        waker = Waker(database, self.feed.wake)
+        self.resources = Resources(database, registry, clock, Tasks(), waker, Cluster(database), faults)
         self.reports = Reports(self.resources, outcomes)
         self.commands = Commands(self.resources, self.reports, outcomes)
         moves = Moves(self.resources, self.commands, outcomes)
         self.sandboxes = Sandboxes(self.resources, self.commands, outcomes, moves)
         self.timeouts = Timeouts(self.resources, self.reports, moves)
+        self.strays = Strays(self.resources)
         self.operations = Operations(database)
         self.base_templates = BaseTemplates(database, clock)
         self.template_reports = TemplateReports(self.resources)

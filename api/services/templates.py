@@ -215,7 +215,7 @@ class Templates:
 
     async def tell(self, host_id: UUID, template_id: UUID) -> None:
         """Tells a host to remove a template, and writes what it answers. A host that does not answer, or refuses while
-        something of it still stands on the template, is told again by the reconciler. Raises: Unavailable."""
+        something of it still stands on the template, is told again by the reconciler."""
         if template_id in self._deleting:
             return
         self._deleting.add(template_id)
@@ -225,6 +225,9 @@ class Templates:
             await self._reports.apply(host_id, held)
         except HostCallError as error:
             _log.warning("template not removed yet", template_id=str(template_id), code=error.error.code)
+        except NestboxError as error:
+            # a host that never answered this replica, or a database that is away
+            _log.warning("template not removed yet", template_id=str(template_id), code=error.code)
         finally:
             self._deleting.discard(template_id)
 
@@ -236,7 +239,9 @@ class Templates:
 
     async def _why_not_made(self, principal: Principal, sandbox_id: UUID) -> NestboxError:
         sandbox = await sandboxes.get(self._database, principal.team_id, sandbox_id)
-        return no_such_sandbox() if sandbox is None else why_not_moved(sandbox, Action.CREATE_TEMPLATE)
+        if sandbox is None:
+            return NotFound(no_such_sandbox().message, path=("sandboxId",))
+        return why_not_moved(sandbox, Action.CREATE_TEMPLATE)
 
     async def _why_not_deleted(self, principal: Principal, template_id: UUID) -> NestboxError:
         template = await self.get(principal, template_id)

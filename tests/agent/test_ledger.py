@@ -42,6 +42,7 @@ async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None
         detail="It was.",
         error_code="PAUSE_FAILED",
         error_message="Not now.",
+        cluster_id=uuid4(),
     )
     written = await ledger.write(machine, durable=True)
     await ledger.close()
@@ -114,6 +115,23 @@ async def test_a_ledger_of_a_newer_agent_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="version 99"):
         await ledger.open()
     ledger._executor.shutdown()
+
+
+async def test_a_ledger_of_an_older_agent_is_upgraded(tmp_path: Path) -> None:
+    ledger = await opened(tmp_path)
+    written = await ledger.write(a_machine(), durable=True)
+    await ledger.close()
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    connection.executescript("ALTER TABLE machines DROP COLUMN cluster_id; PRAGMA user_version = 1;")
+    connection.close()
+    upgraded = await opened(tmp_path)
+    assert await all_of(upgraded) == [written]
+    ours = await upgraded.write(a_machine(cluster_id=uuid4()), durable=True)
+    assert ours.sequence > written.sequence
+    await upgraded.close()
+    again = await opened(tmp_path)
+    assert await again.find(ours.sandbox_id) == ours
+    await again.close()
 
 
 async def test_deleted_machines_are_remembered_until_they_are_pruned(tmp_path: Path) -> None:

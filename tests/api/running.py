@@ -30,13 +30,14 @@ from tests.waiting import eventually
 
 
 class SettableClock:
-    """A clock that tests move."""
+    """A clock that tests move: `offset` is time that goes by, `set_by` is what the time of day alone was set by."""
 
     def __init__(self) -> None:
         self.offset = timedelta()
+        self.set_by = timedelta()
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
+        return datetime.now(UTC) + self.offset + self.set_by
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time() + self.offset.total_seconds()

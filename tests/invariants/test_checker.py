@@ -6,14 +6,27 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from api.domain.machine import HeldState
 from api.domain.operation import OperationKind, OperationState
 from api.domain.sandbox import Cause, Goal, State
+from api.domain.template import TemplateState
 from tests.invariants.checker import check
-from tests.invariants.evidence import Event, Evidence, Kept, Machine, Operation, Promises, Sandbox
+from tests.invariants.evidence import (
+    Event,
+    Evidence,
+    HeldTemplate,
+    Kept,
+    Machine,
+    Operation,
+    Promises,
+    Sandbox,
+    Template,
+)
 
 HOST, OTHER_HOST, TEAM = uuid4(), uuid4(), uuid4()
 RUNS, PAUSED, GONE = uuid4(), uuid4(), uuid4()
 LIVE = uuid4()
+READY, OLD = uuid4(), uuid4()
 
 
 def _history(first: int, sandbox_id: UUID, *steps: tuple[str, State, int]) -> tuple[Event, ...]:
@@ -78,6 +91,11 @@ def _platform() -> Evidence:
             Machine(HOST, GONE, State.DELETED, 2, 5),
         ),
         kept=(Kept(HOST, RUNS, live=(str(LIVE),)), Kept(HOST, PAUSED, saved=True)),
+        templates=(Template(READY, TemplateState.READY, frozenset({HOST})), Template(OLD, TemplateState.DELETED)),
+        held_templates=(
+            HeldTemplate(HOST, READY, HeldState.READY),
+            HeldTemplate(HOST, OLD, HeldState.DELETED),
+        ),
         machines_running={HOST: 1},
         promises=Promises({RUNS, PAUSED, GONE}, {GONE}, {(TEAM, "a"): {RUNS}}, {PAUSED: [1, 2, 2, 4]}),
     )
@@ -143,6 +161,22 @@ def _operations(*operations: Operation) -> Callable[[Evidence], Evidence]:
     return lambda evidence: replace(evidence, operations=(*evidence.operations, *operations))
 
 
+def _held(*held: HeldTemplate) -> Callable[[Evidence], Evidence]:
+    return lambda evidence: replace(evidence, held_templates=held)
+
+
+def _templates(*templates: Template) -> Callable[[Evidence], Evidence]:
+    return lambda evidence: replace(evidence, templates=(*evidence.templates, *templates))
+
+
+def _child(state: State, fork: OperationState) -> Callable[[Evidence], Evidence]:
+    operation = Operation(uuid4(), TEAM, PAUSED, OperationKind.FORK, fork, 3)
+    return lambda evidence: _row(RUNS, state=state, fork_id=operation.id)(_operations(operation)(evidence))
+
+
+_FAILED_TEMPLATE = Operation(
+    uuid4(), TEAM, RUNS, OperationKind.CREATE_TEMPLATE, OperationState.FAILED, 1, template_id=READY
+)
 _UNFINISHED = Operation(uuid4(), TEAM, RUNS, OperationKind.PAUSE, OperationState.RUNNING, 1)
 
 VIOLATIONS: dict[str, tuple[int, Callable[[Evidence], Evidence]]] = {
@@ -188,6 +222,20 @@ VIOLATIONS: dict[str, tuple[int, Callable[[Evidence], Evidence]]] = {
     "a change without an event": (9, _row(RUNS, version=3)),
     "a subscriber saw a version go back": (9, _promises(seen_versions={PAUSED: [2, 1, 4]})),
     "a subscriber missed the last change": (9, _promises(seen_versions={PAUSED: [1, 2]})),
+    "a template that can be seen is not there": (10, _held()),
+    "a template that can be seen is not complete": (10, _held(HeldTemplate(HOST, READY, HeldState.BUILDING))),
+    "a deleted template is said to lie somewhere": (
+        10,
+        _templates(Template(uuid4(), TemplateState.DELETED, frozenset({HOST}))),
+    ),
+    "a sandbox stands on a deleted template": (10, _row(RUNS, template_id=OLD)),
+    "a template is there that could not be made": (10, _operations(_FAILED_TEMPLATE)),
+    "a deleted template still lies there": (3, _held(HeldTemplate(HOST, OLD, HeldState.READY))),
+    "a template without a row": (3, _held(HeldTemplate(HOST, uuid4(), HeldState.READY))),
+    "a template is never finished": (14, _templates(Template(uuid4(), TemplateState.CREATING, frozenset({HOST})))),
+    "a child of nothing": (11, _row(RUNS, fork_id=uuid4())),
+    "a child that runs though its fork failed": (11, _child(State.RUNNING, OperationState.FAILED)),
+    "a child that still waits for its fork": (11, _child(State.PENDING, OperationState.SUCCEEDED)),
     "a transitional state does not end": (14, _row(RUNS, state=State.PAUSING)),
     "its host does not end": (14, _machine(RUNS, state=State.PAUSING)),
     "an operation does not end": (14, _operations(_UNFINISHED)),

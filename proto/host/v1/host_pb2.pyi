@@ -309,6 +309,7 @@ class Machine(_message.Message):
     LAST_ACTIVE_AT_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     AUTO_PAUSE_AT_FIELD_NUMBER: _builtins.int
+    CLUSTER_ID_FIELD_NUMBER: _builtins.int
     STORED_BYTES_FIELD_NUMBER: _builtins.int
     sandbox_id: _builtins.str
     incarnation: _builtins.str
@@ -326,6 +327,8 @@ class Machine(_message.Message):
     memory_mb: _builtins.int
     disk_size_mb: _builtins.int
     timeout_sec: _builtins.int
+    cluster_id: _builtins.str
+    """The control plane that had it made, as CreateMachine named it. Empty: none was named, or an older agent made it."""
     stored_bytes: _builtins.int
     """Blocks that its files take on the host's disk (overlay, layers of its own, saved memory), not their sizes; looked at
     now and then, so it may be some seconds old.
@@ -363,11 +366,12 @@ class Machine(_message.Message):
         last_active_at: _timestamp_pb2.Timestamp | None = ...,
         stages: _abc.Iterable[Global___Stage] | None = ...,
         auto_pause_at: _timestamp_pb2.Timestamp | None = ...,
+        cluster_id: _builtins.str = ...,
         stored_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "changed_at", b"changed_at", "last_active_at", b"last_active_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "cause", b"cause", "changed_at", b"changed_at", "detail", b"detail", "disk_size_mb", b"disk_size_mb", "generation", b"generation", "incarnation", b"incarnation", "last_active_at", b"last_active_at", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "sequence", b"sequence", "stages", b"stages", "state", b"state", "stored_bytes", b"stored_bytes", "template_id", b"template_id", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "cause", b"cause", "changed_at", b"changed_at", "cluster_id", b"cluster_id", "detail", b"detail", "disk_size_mb", b"disk_size_mb", "generation", b"generation", "incarnation", b"incarnation", "last_active_at", b"last_active_at", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "sequence", b"sequence", "stages", b"stages", "state", b"state", "stored_bytes", b"stored_bytes", "template_id", b"template_id", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -656,6 +660,7 @@ class CreateMachineRequest(_message.Message):
     DISK_SIZE_MB_FIELD_NUMBER: _builtins.int
     TIMEOUT_SEC_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    CLUSTER_ID_FIELD_NUMBER: _builtins.int
     TEMPLATE_TYPE_FIELD_NUMBER: _builtins.int
     SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
     sandbox_id: _builtins.str
@@ -666,8 +671,11 @@ class CreateMachineRequest(_message.Message):
     memory_mb: _builtins.int
     disk_size_mb: _builtins.int
     timeout_sec: _builtins.int
+    cluster_id: _builtins.str
+    """A UUID, that of the control plane: kept as long as the machine is, and reported with it. It is no part of what the
+    command is compared by when it is repeated.
+    """
     template_type: Global___TemplateType.ValueType
-    """10: the cluster's id."""
     snapshot_id: _builtins.str
     """A child of a fork: the id given to ForkMachine. Empty: made from the template. Template, shape and disk must be the
     parent's (the disk may be larger).
@@ -686,12 +694,13 @@ class CreateMachineRequest(_message.Message):
         disk_size_mb: _builtins.int = ...,
         timeout_sec: _builtins.int = ...,
         environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        cluster_id: _builtins.str = ...,
         template_type: Global___TemplateType.ValueType = ...,
         snapshot_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk_size_mb", b"disk_size_mb", "environment", b"environment", "generation", b"generation", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "snapshot_id", b"snapshot_id", "template_id", b"template_id", "template_name", b"template_name", "template_type", b"template_type", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "disk_size_mb", b"disk_size_mb", "environment", b"environment", "generation", b"generation", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "snapshot_id", b"snapshot_id", "template_id", b"template_id", "template_name", b"template_name", "template_type", b"template_type", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

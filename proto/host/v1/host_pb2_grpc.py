@@ -273,7 +273,9 @@ class HostAgentServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Exec(self, request_iterator, context):
-        """Runs a command. The first request is `start`, then input follows. Cancelling the call kills the command.
+        """Calls into a guest (Exec, WriteFile, ReadFile) are refused with WRONG_STATE only before anything of them has begun.
+
+        Runs a command. The first request is `start`, then input follows. Cancelling the call kills the command.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -101,7 +101,10 @@ class HostAgentStub:
     PauseAll: _grpc.UnaryUnaryMultiCallable[_host_pb2.PauseAllRequest, _host_pb2.PauseAllResponse]
     """Pauses everything that runs and refuses new machines from then on: the host is being shut down."""
     Exec: _grpc.StreamStreamMultiCallable[_host_pb2.ExecRequest, _host_pb2.ExecResponse]
-    """Runs a command. The first request is `start`, then input follows. Cancelling the call kills the command."""
+    """Calls into a guest (Exec, WriteFile, ReadFile) are refused with WRONG_STATE only before anything of them has begun.
+
+    Runs a command. The first request is `start`, then input follows. Cancelling the call kills the command.
+    """
     WriteFile: _grpc.StreamUnaryMultiCallable[_host_pb2.WriteFileRequest, _host_pb2.WriteFileResponse]
     """Writes a file. The first request is `start`, then its content, then `complete`. It appears under its name
     only when complete.
@@ -171,7 +174,10 @@ class HostAgentAsyncStub(HostAgentStub):
     PauseAll: _aio.UnaryUnaryMultiCallable[_host_pb2.PauseAllRequest, _host_pb2.PauseAllResponse]  # type: ignore[assignment]
     """Pauses everything that runs and refuses new machines from then on: the host is being shut down."""
     Exec: _aio.StreamStreamMultiCallable[_host_pb2.ExecRequest, _host_pb2.ExecResponse]  # type: ignore[assignment]
-    """Runs a command. The first request is `start`, then input follows. Cancelling the call kills the command."""
+    """Calls into a guest (Exec, WriteFile, ReadFile) are refused with WRONG_STATE only before anything of them has begun.
+
+    Runs a command. The first request is `start`, then input follows. Cancelling the call kills the command.
+    """
     WriteFile: _aio.StreamUnaryMultiCallable[_host_pb2.WriteFileRequest, _host_pb2.WriteFileResponse]  # type: ignore[assignment]
     """Writes a file. The first request is `start`, then its content, then `complete`. It appears under its name
     only when complete.
@@ -346,7 +352,10 @@ class HostAgentServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_host_pb2.ExecRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_host_pb2.ExecResponse], _abc.AsyncIterator[_host_pb2.ExecResponse]]:
-        """Runs a command. The first request is `start`, then input follows. Cancelling the call kills the command."""
+        """Calls into a guest (Exec, WriteFile, ReadFile) are refused with WRONG_STATE only before anything of them has begun.
+
+        Runs a command. The first request is `start`, then input follows. Cancelling the call kills the command.
+        """
 
     @_abc_1.abstractmethod
     def WriteFile(

@@ -78,15 +78,23 @@ async def test_old_lines_are_removed_and_a_reader_from_before_is_told(store: Sto
             sandbox_id,
             days,
         )
-    before = datetime.now(UTC) - timedelta(days=30)
-    assert await events.prune(store.database, before, limit=2) == 2
+    now, keep = datetime.now(UTC), timedelta(days=30)
+    assert await events.prune(store.database, now, keep, limit=2) == 2
     assert await events.changed_since(store.database, DEFAULT_TEAM_ID, start, 10) is None
-    assert await events.prune(store.database, before) == 1
+    assert await events.prune(store.database, now, keep) == 1
     # never from the midst of the log
-    assert await events.prune(store.database, before) == 0
+    assert await events.prune(store.database, now, keep) == 0
     assert await store.events(sandbox_id) == 2
-    now = await events.horizon(store.database)
-    assert await events.changed_since(store.database, DEFAULT_TEAM_ID, now, 10) is not None
+    end = await events.horizon(store.database)
+    assert await events.changed_since(store.database, DEFAULT_TEAM_ID, end, 10) is not None
+
+
+async def test_a_clock_that_is_ten_years_ahead_removes_nothing(store: Store) -> None:
+    sandbox_id = await store.sandbox(State.RUNNING)
+    await store.raw.execute(_INSERT, DEFAULT_TEAM_ID, sandbox_id)
+    ahead = datetime.now(UTC) + timedelta(days=3650)
+    assert await events.prune(store.database, ahead, timedelta(days=30)) == 0
+    assert await store.events(sandbox_id) == 1
 
 
 @pytest.mark.parametrize("text", ["", "1", "1.", "a.b", "-1.0", "1.2.3", f"{1 << 64}.0", f"1.{1 << 63}", "1.٣", " 1.2"])

@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from uuid import UUID
 
 import asyncpg
+import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
-from api.db.migrate import differences, migrate
+from api.db.cluster import read
+from api.db.database import Database
+from api.db.migrate import _engine, _upgrade, differences, migrate
+from api.errors import Internal
 from api.ids import BASE_TEMPLATE_ID, DEFAULT_TEAM_ID, PLATFORM_TEAM_ID
 from nestbox.postgres import Postgres
 
@@ -61,5 +66,45 @@ async def test_two_replicas_can_migrate_one_empty_database_at_once(postgres: Pos
         assert template is not None
         assert (template["id"], template["team_id"]) == (BASE_TEMPLATE_ID, PLATFORM_TEAM_ID)
         assert (template["name"], template["type"], template["disk_size_mb"]) == ("base", "base", 5120)
+    finally:
+        await connection.close()
+
+
+async def _cluster_id(url: str) -> UUID:
+    database = Database(url)
+    await database.open()
+    try:
+        return await read(database)
+    finally:
+        await database.close()
+
+
+async def test_each_control_plane_has_an_id_of_its_own_also_one_that_was_there_before(postgres: Postgres) -> None:
+    names = ("old", "new")
+    for name in names:
+        postgres.ensure_database(name)
+    engine = _engine(postgres.url("old"))
+    async with engine.connect() as connection:
+        await connection.run_sync(_upgrade, "0001")
+        await connection.commit()
+    await engine.dispose()
+    for name in names:
+        await migrate(postgres.url(name))
+    assert await differences(postgres.url("old")) == []
+    ids = [await _cluster_id(postgres.url(name)) for name in names]
+    assert ids[0] != ids[1]
+    await migrate(postgres.url("old"))
+    assert await _cluster_id(postgres.url("old")) == ids[0]
+
+
+async def test_there_is_one_id_at_most(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        for statement in ("INSERT INTO cluster DEFAULT VALUES", "INSERT INTO cluster (one) VALUES (false)"):
+            with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+                await connection.execute(statement)
+        await connection.execute("DELETE FROM cluster")
+        with pytest.raises(Internal):
+            await _cluster_id(database_url)
     finally:
         await connection.close()

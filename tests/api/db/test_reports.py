@@ -139,6 +139,17 @@ async def test_observing_keeps_sequences_without_an_event(store: Store) -> None:
     assert await store.events(sandbox_id) == 0
 
 
+async def test_what_a_sandbox_takes_is_kept_without_an_event(store: Store) -> None:
+    sandbox_id = await store.sandbox(State.RUNNING, sequence=11)
+    machine = _machine(sandbox_id, State.RUNNING, last_active_at=None, stored_bytes=4096)
+    assert await reports.observe(store.database, store.host_id, [machine], NOW) == Observed(1, 0)
+    assert await reports.observe(store.database, store.host_id, [machine], NOW) == Observed(0, 0)
+    late = replace(machine, sequence=10, stored_bytes=1)
+    assert await reports.observe(store.database, store.host_id, [late], NOW) == Observed(0, 0)
+    assert (await store.row(sandbox_id))["stored_bytes"] == 4096
+    assert await store.events(sandbox_id) == 0
+
+
 async def test_the_time_of_the_next_idle_pause_is_live(store: Store) -> None:
     sandbox_id = await store.sandbox(State.RUNNING)
     machine = _machine(sandbox_id, State.RUNNING, auto_pause_at=NOW)

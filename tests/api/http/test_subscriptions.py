@@ -1,16 +1,19 @@
 """Live views over WebSockets: nothing is asked twice, everything is told."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from api.db import events
+from api.db.database import Database
 from tests.api.client import Client, Socket
 from tests.api.conftest import Platform, revoke
 
 LIST = """subscription ($filter: SandboxFilter, $after: String) { sandboxes(filter: $filter, after: $after) {
   __typename
-  ... on SandboxesReset { sandboxes { id state lastOperation { kind } } cursor truncated }
+  ... on SandboxesReset { sandboxes { id state lastOperation { kind } } cursor truncated expired }
   ... on SandboxChanged { sandbox { id state version lastOperation { kind } } cursor }
   ... on SandboxRemoved { id cursor reason }
   ... on Heartbeat { cursor at } } }"""
@@ -73,6 +76,36 @@ async def test_a_stream_goes_on_where_another_one_ended(client: Client) -> None:
 
     async with client.socket() as socket:
         await socket.subscribe(LIST, {"after": cursor})
+        await _until(socket, sandbox["id"], "RUNNING")
+
+
+async def test_a_stream_that_comes_too_late_for_the_log_is_reset_and_told_so(
+    client: Client, platform: Platform
+) -> None:
+    async with client.socket() as socket:
+        await socket.subscribe(LIST)
+        first = await socket.next()
+        assert not first["expired"]
+    sandbox = await client.create()
+    database = Database(platform.database_url)
+    await database.open()
+    try:
+        # as the retention does it once all that happened so far is too old
+        assert await events.prune(database, datetime.now(UTC), timedelta(0)) > 0
+    finally:
+        await database.close()
+
+    async with client.socket() as socket:
+        await socket.subscribe(LIST, {"after": first["cursor"]})
+        reset = await socket.next()
+        assert (reset["__typename"], reset["expired"], reset["truncated"]) == ("SandboxesReset", True, False)
+        assert [shown["id"] for shown in reset["sandboxes"]] == [sandbox["id"]]
+        # it goes on from there as any other
+        await client.command("pauseSandbox", "__typename", id=sandbox["id"])
+        event, _ = await _until(socket, sandbox["id"], "PAUSED")
+    async with client.socket() as socket:
+        await socket.subscribe(LIST, {"after": event["cursor"]})
+        await client.command("resumeSandbox", "__typename", id=sandbox["id"])
         await _until(socket, sandbox["id"], "RUNNING")
 
 

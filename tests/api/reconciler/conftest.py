@@ -9,6 +9,7 @@ import pytest_asyncio
 from api.reconciler import unplaced
 from tests.agent.serving import Served
 from tests.api.running import Running, host_running, services_running
+from tests.waiting import eventually
 
 
 @pytest_asyncio.fixture
@@ -37,3 +38,18 @@ async def lonely_reconciled(database_url: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(unplaced, "PASS_SECONDS", 0.1)
     async with services_running(database_url) as found:
         yield found
+
+
+async def passes(running: Running, more: int) -> None:
+    """So many more passes over the inventory of the only host, from their beginning to their end."""
+
+    def runs() -> int:
+        return running.status()[0].runs
+
+    # one may have begun before what the test did last
+    before = runs() + 1
+    while runs() < before + more:
+        host_id = next(iter(running.services.resources.hosts.host_ids))
+        running.services.commands._in_doubt(host_id)
+        seen = runs()
+        await eventually(lambda seen=seen: runs() > seen)

@@ -28,6 +28,7 @@ from api.errors import Unavailable
 from api.ids import BASE_TEMPLATE_ID, DEFAULT_TEAM_ID, new_id
 from api.reconciler import host as reconciler_host
 from tests.agent.serving import Served
+from tests.api.reconciler.conftest import passes
 from tests.api.running import Running, agent_at, services_running
 from tests.waiting import eventually
 
@@ -69,9 +70,9 @@ async def test_a_command_that_was_accepted_and_never_sent_is_sent(running: Runni
         needs_host=True,
     )
     assert accepted is not None
+    await passes(running, 1)
     running.clock.offset += timedelta(seconds=30)
-    assert sandbox.host_id is not None
-    running.services.commands._in_doubt(sandbox.host_id)
+    await passes(running, 1)
     await running.comes_to(sandbox.id, State.PAUSED)
     operation = await running.services.operations.get(running.principal, operation_id)
     assert operation is not None
@@ -84,8 +85,9 @@ async def test_a_create_that_was_accepted_and_never_sent_is_sent_once(running: R
     wish = check_creation(CreateSandbox(environment=(("A", "b"),)))
     host_ids = running.services.resources.hosts.host_ids
     assert await create(running.services.resources.database, acceptance, sandbox_id, wish, host_ids) is not None
+    await passes(running, 1)
     running.clock.offset += timedelta(seconds=30)
-    await _passes(running, 1)
+    await passes(running, 1)
     await running.comes_to(sandbox_id, State.RUNNING)
     operation = await running.services.operations.get(running.principal, operation_id)
     assert operation is not None
@@ -108,7 +110,7 @@ async def test_what_the_host_does_not_know_is_stopped_after_a_grace(running: Run
     )
     assert sandbox.host_id is not None
     running.services.commands._in_doubt(sandbox.host_id)
-    await _passes(running, 2)
+    await passes(running, 2)
     assert (await running.get(row_id)).state is State.RUNNING
     running.clock.offset += timedelta(minutes=1)
     running.services.commands._in_doubt(sandbox.host_id)
@@ -117,23 +119,11 @@ async def test_what_the_host_does_not_know_is_stopped_after_a_grace(running: Run
     assert (await running.get(sandbox.id)).state is State.RUNNING
 
 
-async def _passes(running: Running, more: int) -> None:
-    def runs() -> int:
-        return running.status()[0].runs
-
-    before = runs()
-    while runs() < before + more:
-        host_id = next(iter(running.services.resources.hosts.host_ids))
-        running.services.commands._in_doubt(host_id)
-        seen = runs()
-        await eventually(lambda seen=seen: runs() > seen)
-
-
 async def test_reconciling_twice_changes_nothing_more(running: Running) -> None:
     sandbox = await running.created()
     await running.services.sandboxes.pause(running.principal, sandbox.id)
     before = await running.database.fetchval("SELECT count(*) FROM events")
-    await _passes(running, 3)
+    await passes(running, 3)
     assert await running.database.fetchval("SELECT count(*) FROM events") == before
 
 
@@ -185,9 +175,12 @@ async def test_a_delete_reaches_a_host_that_was_away(
         await agent.aclose()
         outcome = await running.services.sandboxes.delete(running.principal, sandbox.id, wait_seconds=0)
         assert outcome.sandbox.state is State.DELETING
-        running.clock.offset += timedelta(seconds=30)
+        good = running.status()[0].last_success_at
         again = await platform.enter_async_context(AsyncExitStack())
         await again.enter_async_context(agent_at(tmp_path / "agent", address))
+        await eventually(lambda: running.status()[0].last_success_at != good)
+        running.clock.offset += timedelta(seconds=30)
+        await passes(running, 1)
         deleted = await running.comes_to(sandbox.id, State.DELETED)
         assert deleted.last_operation is not None
         assert deleted.last_operation.state is OperationState.SUCCEEDED
@@ -216,6 +209,8 @@ async def test_a_sandbox_that_no_host_was_found_for_fails(lonely_reconciled: Run
             BASE_TEMPLATE_ID,
             state,
         )
+    await running.comes_to(ids[State.DELETING], State.DELETED)
+    assert (await running.get(ids[State.PENDING])).state is State.PENDING
+    running.clock.offset += timedelta(seconds=30)
     failed = await running.comes_to(ids[State.PENDING], State.FAILED)
     assert (failed.cause, failed.detail) == (Cause.START_FAILED, "No host could be found for it.")
-    await running.comes_to(ids[State.DELETING], State.DELETED)

@@ -1,19 +1,20 @@
 """What is made of the difference between rows and a host's inventory."""
 
 from dataclasses import replace
-from datetime import timedelta
 from itertools import product
 from uuid import UUID
 
 import pytest
 
 from api.domain.machine import Inventory, Machine
-from api.domain.sandbox import MOVES, TRANSITIONAL, Cause, Goal, Move, Owner, State
+from api.domain.sandbox import MOVES, TRANSITIONAL, Cause, Goal, Move, Owner, State, deadline_of
 from api.ids import Kind, new_id, wire_id
-from api.reconciler.plan import LOST_AFTER, RESEND_AFTER, Plan, Row, plan
+from api.reconciler.plan import LOST_AFTER_SECONDS, RESEND_AFTER_SECONDS, Plan, Row, plan
+from api.reconciler.strays import STRAY_AFTER_SECONDS, STRAYS_MAX, Claims, Stray, Written
 from tests.api.records import NOW
 
-ID = new_id()
+ID, HOST, CLUSTER = new_id(), new_id(), new_id()
+HOUR = 3600.0
 
 
 def _row(state: State, **changes: object) -> Row:
@@ -23,8 +24,7 @@ def _row(state: State, **changes: object) -> Row:
         generation=2,
         sequence=10,
         version=3,
-        updated_at=NOW - timedelta(hours=1),
-        state_deadline_at=None,
+        updated_at=NOW,
         last_active_at=None,
     )
     return row._replace(**changes)  # type: ignore[arg-type]
@@ -45,9 +45,11 @@ def _machine(state: State, **changes: object) -> Machine:
     return replace(machine, **changes)  # type: ignore[arg-type]
 
 
-def _plan(row: Row, *machines: Machine, under_way: frozenset[UUID] = frozenset(), **changes: object) -> Plan:
+def _plan(
+    row: Row, *machines: Machine, age: float = HOUR, under_way: frozenset[UUID] = frozenset(), **changes: object
+) -> Plan:
     inventory = replace(Inventory(machines, 20, "agent"), **changes)  # type: ignore[arg-type]
-    return plan([row], inventory, NOW, under_way)
+    return plan([row], inventory, {row.id: age}, under_way, Claims(HOST, CLUSTER, {}))
 
 
 @pytest.mark.parametrize(("source", "target"), list(product(State, State)))
@@ -76,7 +78,7 @@ def test_an_idle_pause_of_the_host_is_taken_over() -> None:
 def test_what_runs_here_and_is_unknown_there_is_lost_after_a_grace() -> None:
     row = _row(State.RUNNING)
     assert _plan(row).lost == (row,)
-    assert _plan(row._replace(updated_at=NOW - LOST_AFTER + timedelta(seconds=1))) == Plan()
+    assert _plan(row, age=LOST_AFTER_SECONDS - 1) == Plan()
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - TRANSITIONAL - {State.RUNNING}))
@@ -91,30 +93,31 @@ def test_what_cannot_be_read_is_not_missing() -> None:
 
 @pytest.mark.parametrize("state", sorted(TRANSITIONAL))
 def test_a_command_that_the_host_never_heard_of_is_sent_again(state: State) -> None:
-    assert _plan(_row(state, goal=Goal.PAUSED)).resend == (ID,)
-    assert _plan(_row(state, goal=Goal.PAUSED), _machine(State.RUNNING, generation=1)).resend == (ID,)
-    young = _row(state, goal=Goal.PAUSED, updated_at=NOW - RESEND_AFTER + timedelta(seconds=1))
-    assert not _plan(young).resend
-    assert not _plan(_row(state, goal=Goal.PAUSED), under_way=frozenset({ID})).resend
+    row = _row(state, goal=Goal.PAUSED)
+    assert _plan(row).resend == (ID,)
+    assert _plan(row, _machine(State.RUNNING, generation=1)).resend == (ID,)
+    assert not _plan(row, age=RESEND_AFTER_SECONDS - 1).resend
+    assert not _plan(row, under_way=frozenset({ID})).resend
 
 
 def test_a_command_that_the_host_is_at_is_left_alone_until_its_deadline() -> None:
-    row = _row(State.PAUSING)
-    assert not _plan(row, _machine(State.PAUSING)).resend
-    late = row._replace(state_deadline_at=NOW)
-    assert _plan(late, _machine(State.PAUSING)).resend == (ID,)
+    row, deadline_seconds = _row(State.PAUSING), deadline_of(State.PAUSING)
+    assert deadline_seconds is not None
+    assert not _plan(row, _machine(State.PAUSING), age=deadline_seconds - 1).resend
+    assert _plan(row, _machine(State.PAUSING), age=deadline_seconds).resend == (ID,)
 
 
 def test_a_delete_that_its_host_could_not_finish_is_sent_again_soon() -> None:
     assert _plan(_row(State.DELETING), _machine(State.DELETING)).resend == (ID,)
-    young = _row(State.DELETING, updated_at=NOW - RESEND_AFTER + timedelta(seconds=1))
-    assert not _plan(young, _machine(State.DELETING)).resend
+    assert not _plan(_row(State.DELETING), _machine(State.DELETING), age=RESEND_AFTER_SECONDS - 1).resend
 
 
 def test_the_same_state_is_only_noted() -> None:
     machine = _machine(State.RUNNING)
     assert _plan(_row(State.RUNNING), machine) == Plan(observe=(machine,))
     assert _plan(_row(State.RUNNING, sequence=11), machine) == Plan()
+    larger = _machine(State.RUNNING, stored_bytes=1)
+    assert _plan(_row(State.RUNNING, sequence=11), larger) == Plan(observe=(larger,))
 
 
 def test_deleted_is_believed_whatever_its_sequence() -> None:
@@ -132,6 +135,50 @@ def test_a_timeout_that_the_host_did_not_hear_of_is_told_again() -> None:
     ):
         planned = _plan(row, machine)
         assert (planned.tell, planned.apply, planned.resend) == ((ID,), (), ())
-        assert not _plan(row._replace(updated_at=NOW), machine).tell
+        assert not _plan(row, machine, age=RESEND_AFTER_SECONDS - 1).tell
     assert not _plan(_row(State.PAUSING, goal=Goal.PAUSED), idle).tell
     assert not _plan(_row(State.PAUSED, timeout_sec=60), _machine(State.PAUSED, timeout_sec=30)).tell
+
+
+def _strays(
+    *machines: Machine, written: Written | None = None, age: float = STRAY_AFTER_SECONDS
+) -> tuple[tuple[Stray, ...], int]:
+    claims = Claims(HOST, CLUSTER, {} if written is None else {ID: written})
+    ages = {machine.sandbox_id: age for machine in machines}
+    planned = plan([], Inventory(machines, 20, "agent"), ages, frozenset(), claims)
+    assert replace(planned, destroy=(), left_alone=0) == Plan()
+    return planned.destroy, planned.left_alone
+
+
+@pytest.mark.parametrize("state", sorted(State))
+def test_a_machine_of_ours_without_a_row_is_destroyed_after_a_grace(state: State) -> None:
+    machine = _machine(state, cluster_id=CLUSTER)
+    assert _strays(machine) == (((ID, 3),) if state is not State.DELETED else (), 0)
+    assert _strays(machine, age=STRAY_AFTER_SECONDS - 0.1) == ((), 0)
+
+
+@pytest.mark.parametrize("cluster_id", [None, new_id()])
+def test_a_machine_that_is_not_known_to_be_ours_is_left_alone_and_said(cluster_id: UUID | None) -> None:
+    machine = _machine(State.RUNNING, cluster_id=cluster_id)
+    for written in (None, Written(HOST, State.DELETED, 2)):
+        assert _strays(machine, written=written, age=1e9) == ((), 1)
+    assert "1 left alone" in str(Plan(left_alone=1))
+
+
+def test_a_machine_that_outlived_its_deleted_row_is_destroyed_under_the_newest_generation() -> None:
+    machine = _machine(State.PAUSED, cluster_id=CLUSTER)
+    assert _strays(machine, written=Written(HOST, State.DELETED, 7)) == (((ID, 7),), 0)
+    assert _strays(machine, written=Written(HOST, State.DELETED, 2)) == (((ID, 3),), 0)
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.DELETED}))
+def test_a_row_that_was_written_since_or_is_of_another_host_keeps_its_machine(state: State) -> None:
+    machine = _machine(State.RUNNING, cluster_id=CLUSTER)
+    assert _strays(machine, written=Written(HOST, state, 1), age=1e9) == ((), 0)
+    assert _strays(machine, written=Written(new_id(), state, 1), age=1e9) == ((), 1)
+
+
+def test_not_more_than_some_machines_are_destroyed_at_once() -> None:
+    machines = [_machine(State.RUNNING, sandbox_id=new_id(), cluster_id=CLUSTER) for _ in range(STRAYS_MAX + 1)]
+    destroyed, left_alone = _strays(*machines)
+    assert (len(destroyed), left_alone) == (STRAYS_MAX, 0)

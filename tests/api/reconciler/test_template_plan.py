@@ -1,7 +1,6 @@
 """What is made of the difference between rows of templates and forks and what their host says."""
 
 from dataclasses import replace
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -10,16 +9,16 @@ from api.domain.machine import HeldState, HeldTemplate, Inventory
 from api.domain.operation import OperationState
 from api.domain.template import TemplateState
 from api.ids import Kind, new_id, wire_id
-from api.reconciler.plan import LOST_AFTER, RESEND_AFTER
+from api.reconciler.plan import LOST_AFTER_SECONDS, RESEND_AFTER_SECONDS
 from api.reconciler.template_plan import ForkPlan, ForkRow, TemplatePlan, TemplateRow, plan_forks, plan_templates
 from tests.api.records import NOW
 
 ID, SANDBOX_ID = new_id(), new_id()
-HOUR = timedelta(hours=1)
+HOUR_SECONDS = 3600.0
 
 
 def _row(state: TemplateState, **changes: object) -> TemplateRow:
-    row = TemplateRow(ID, state, 10, NOW - HOUR, SANDBOX_ID, is_being_asked_for=False)
+    row = TemplateRow(ID, state, 10, NOW, SANDBOX_ID, is_being_asked_for=False)
     return row._replace(**changes)  # type: ignore[arg-type]
 
 
@@ -34,10 +33,11 @@ def _plan(
     known: TemplateState | None = None,
     under_way: frozenset[UUID] = frozenset(),
     unreadable: frozenset[str] = frozenset(),
+    age: float = HOUR_SECONDS,
 ) -> TemplatePlan:
     inventory = Inventory((), 20, "agent", unreadable, held)
     states = {} if known is None else {ID: known}
-    return plan_templates([] if row is None else [row], states, inventory, NOW, under_way)
+    return plan_templates([] if row is None else [row], states, inventory, {ID: age}, under_way)
 
 
 @pytest.mark.parametrize("state", [HeldState.BUILDING, HeldState.READY, HeldState.FAILED])
@@ -52,7 +52,7 @@ def test_a_template_that_its_host_does_not_know_is_lost_after_a_grace() -> None:
     row = _row(TemplateState.CREATING)
     assert _plan(row).lost == (row,)
     assert _plan(row, _held(HeldState.DELETED)).lost == (row,)
-    assert _plan(row._replace(updated_at=NOW - LOST_AFTER + timedelta(seconds=1))) == TemplatePlan()
+    assert _plan(row, age=LOST_AFTER_SECONDS - 1) == TemplatePlan()
 
 
 def test_a_template_that_its_host_may_not_have_heard_of_is_not_lost() -> None:
@@ -88,17 +88,17 @@ def test_what_a_host_has_without_a_row_that_says_so() -> None:
 
 
 def _fork(state: OperationState, **changes: object) -> ForkRow:
-    row = ForkRow(ID, state, NOW - HOUR, SANDBOX_ID, parent_is_at_it=False)
+    row = ForkRow(ID, state, SANDBOX_ID, parent_is_at_it=False)
     return row._replace(**changes)  # type: ignore[arg-type]
 
 
 def test_children_follow_their_fork() -> None:
-    running = _fork(OperationState.RUNNING)
-    assert plan_forks([_fork(OperationState.SUCCEEDED)], NOW, ()) == ForkPlan(begin=(ID,))
-    assert plan_forks([_fork(OperationState.SUCCEEDED)], NOW, {ID}) == ForkPlan()
-    assert plan_forks([_fork(OperationState.FAILED)], NOW, ()) == ForkPlan(fail=(ID,))
-    assert plan_forks([running], NOW, ()) == ForkPlan(ask=(running,))
-    assert plan_forks([running], NOW, {ID}) == ForkPlan()
-    assert plan_forks([running._replace(parent_is_at_it=True)], NOW, ()) == ForkPlan()
-    young = running._replace(created_at=NOW - RESEND_AFTER + timedelta(seconds=1))
-    assert plan_forks([young], NOW, ()) == ForkPlan()
+    running, old, unasked = _fork(OperationState.RUNNING), {ID: HOUR_SECONDS}, {ID: RESEND_AFTER_SECONDS}
+    assert plan_forks([_fork(OperationState.SUCCEEDED)], old, ()) == ForkPlan(begin=(ID,))
+    assert plan_forks([_fork(OperationState.SUCCEEDED)], old, {ID}) == ForkPlan()
+    assert plan_forks([_fork(OperationState.FAILED)], old, ()) == ForkPlan(fail=(ID,))
+    assert plan_forks([running], unasked, ()) == ForkPlan(ask=(running,))
+    assert plan_forks([running], unasked, {ID}) == ForkPlan()
+    assert plan_forks([running._replace(parent_is_at_it=True)], unasked, ()) == ForkPlan()
+    assert plan_forks([running], old, ()) == ForkPlan(fail=(ID,))
+    assert plan_forks([running], {ID: RESEND_AFTER_SECONDS - 1}, ()) == ForkPlan()
