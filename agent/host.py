@@ -21,7 +21,7 @@ from agent.forks import Forks
 from agent.garbage import GARBAGE_KEPT, Garbage, GarbageItem
 from agent.inventory import TOMBSTONES_LISTED, Inventory, Snapshot, Watch
 from agent.keeper import Keeper
-from agent.ledger import Ledger
+from agent.ledger import Ledger, LedgerError
 from agent.machine import Action, Cause, Machine, Pause, State
 from agent.parts import Capacity, Parts
 from agent.reaper import Reaper
@@ -231,6 +231,8 @@ class Host:
             for chore in (self._note_activity, self._parts.forks.tend, self._parts.templates.tend, self._stored.look):
                 try:
                     await chore()
+                except LedgerError as error:
+                    _log.warning("the ledger cannot be written", chore=chore.__qualname__, error=str(error))
                 except Exception:  # noqa: BLE001 - this task must outlive it: the disk may be full, say
                     _log.exception("a chore failed; it is tried again in the next round", chore=chore.__qualname__)
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from agent.drivers.driver import Leftover
 from proto.host.v1 import host_pb2 as pb
-from tests.agent.serving import Clock, Served, new_sandbox, new_template, serving, uuid_of
+from tests.agent.serving import Clock, Served, new_sandbox, new_template, running, serving, uuid_of
 from tests.waiting import eventually
 
 
@@ -31,13 +31,6 @@ def stray(folder: Path) -> Path:
     made.mkdir(parents=True)
     (made / "file").write_bytes(bytes(10_000))
     return made
-
-
-async def running(agent: Served) -> str:
-    sandbox_id = new_sandbox()
-    await agent.create(sandbox_id)
-    await agent.write(sandbox_id, "/root/file", b"kept")
-    return sandbox_id
 
 
 async def test_files_that_belong_to_nothing_are_put_aside_then_removed(
