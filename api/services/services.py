@@ -11,6 +11,7 @@ from api.faults import NO_FAULTS, Faults
 from api.hosts.authority import Authority
 from api.hosts.registry import HostRegistry
 from api.services.api_keys import ApiKeys
+from api.services.audit import Audit
 from api.services.auth import Auth
 from api.services.base_templates import BaseTemplates
 from api.services.commands import Commands
@@ -68,6 +69,7 @@ class Services:
         self.feed = Feed(database, self.auth, clock)
         self._listener = Listener(database, self.feed.wake)
         self.resources = Resources(database, registry, clock, Tasks(), Waker(database, self.feed.wake), faults)
+        self.audit = Audit(database, clock, self.resources.tasks)
         self.reports = Reports(self.resources, outcomes)
         self.commands = Commands(self.resources, self.reports, outcomes)
         moves = Moves(self.resources, self.commands, outcomes)
