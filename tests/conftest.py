@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -37,6 +38,13 @@ _numbers = itertools.count(1)
 @pytest_asyncio.fixture
 async def database_url(postgres: Postgres) -> AsyncIterator[str]:
     """The URL of a migrated database that is this test's own."""
+    async with migrated_database(postgres) as url:
+        yield url
+
+
+@asynccontextmanager
+async def migrated_database(postgres: Postgres) -> AsyncIterator[str]:
+    """For tests that want more than one: the URL of a new database, which is removed afterwards."""
     name = f"test_{next(_numbers)}"
     admin = await asyncpg.connect(postgres.url())
     try:

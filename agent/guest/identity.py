@@ -9,7 +9,7 @@ import fcntl
 import os
 import time
 
-from agent.guest import wire
+from agent.guest import connections, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _RNDADDENTROPY = 0x40085203
 _RNDRESEEDCRNG = 0x5207
 _STATE = b"/run/nestbox/environment"
 _FOLDER = b"/run/identity/"
+_ID = b"NESTBOX_SANDBOX_ID"
 
 
 class Identity:
@@ -42,8 +43,14 @@ class Identity:
             return  # a fresh machine
         self._spawner.environment = _variables(entries)
 
-    def apply(self, body: bytes) -> None:
-        """Raises: OSError."""
+    def adjust(self, nanoseconds: int) -> bytes:
+        """Sets the clock forward by so much; answers with what it says. Raises: OSError."""
+        if nanoseconds:
+            time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns() + nanoseconds)
+        return wire.TIME.pack(time.time_ns())
+
+    def apply(self, body: bytes) -> bytes:
+        """Answers with what the clock says then, so that the host can tell how late it was set. Raises: OSError."""
         unix_ns, entropy_bytes = wire.IDENTITY.unpack_from(body)
         start = wire.IDENTITY.size
         entropy = body[start : start + entropy_bytes]
@@ -56,7 +63,11 @@ class Identity:
                 fcntl.ioctl(self._random, _RNDADDENTROPY, packed)
                 fcntl.ioctl(self._random, _RNDRESEEDCRNG)
             _write(b"/proc/sys/kernel/hostname", hostname)
-        entries.append(b"NESTBOX_SANDBOX_ID=" + sandbox_id)
+            if self._spawner.environment.get(_ID, sandbox_id) != sandbox_id:
+                # It was another's until now: a template's, or a fork's parent. One that goes on after a pause, or has a
+                # new agent, keeps its connections.
+                connections.reset()
+        entries.append(_ID + b"=" + sandbox_id)
         self._spawner.environment = _variables(entries)
         # below /etc there are links to these, as the image's recipe says
         folder = self._root + _FOLDER
@@ -65,6 +76,7 @@ class Identity:
         _write(folder + b"machine-id", machine_id + b"\n")
         _write(folder + b"hosts", b"127.0.0.1 localhost\n127.0.1.1 " + hostname + b"\n::1 localhost ip6-localhost\n")
         _write(folder + b"environment", b"".join(_line(entry) for entry in entries))
+        return wire.TIME.pack(time.time_ns()) if self._machine else b""
 
 
 def _variables(entries: list[bytes]) -> dict[bytes, bytes]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 OUTBOX_FULL = 128 * 1024  # then nothing more is read from commands and files
 READ_BYTES = 64 * 1024
-_KNOWN = frozenset(range(wire.IDENTIFY, wire.RESIZE + 1))
+_KNOWN = frozenset(range(wire.IDENTIFY, wire.CLOCK + 1))
 
 
 class Port:

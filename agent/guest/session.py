@@ -97,13 +97,9 @@ class Session:
         if kind == wire.PING:
             self.send(stream, wire.DONE, b"")
         elif kind == wire.IDENTIFY:
-            self._identity.apply(body)
-            self.send(stream, wire.DONE, b"")
-        elif kind == wire.RESIZE:
-            if not self._machine:
-                raise Refusal(refusal.INVALID, "This runs on somebody's computer.")
-            disk.grow(wire.COUNT.unpack(body)[0])
-            self.send(stream, wire.DONE, b"")
+            self.send(stream, wire.DONE, self._identity.apply(body))
+        elif kind in (wire.RESIZE, wire.CLOCK):
+            self.send(stream, wire.DONE, self._adjust(kind, body))
         elif len(self._streams) >= wire.STREAMS_MAX:
             raise Refusal(refusal.BUSY, f"The sandbox already does {wire.STREAMS_MAX} things at once.")
         elif kind == wire.EXEC:
@@ -112,6 +108,14 @@ class Session:
             self._streams[stream] = FileWriter(self, stream, body)
         else:
             self._streams[stream] = FileReader(self, stream, body)
+
+    def _adjust(self, kind: int, body: bytes) -> bytes:
+        if not self._machine:
+            raise Refusal(refusal.INVALID, "This runs on somebody's computer.")
+        if kind == wire.RESIZE:
+            disk.grow(wire.COUNT.unpack(body)[0])
+            return b""
+        return self._identity.adjust(wire.TIME.unpack(body)[0])
 
     def _keep(self, stream: int, payload: bytes) -> None:
         parts = self._parts.setdefault(stream, bytearray())

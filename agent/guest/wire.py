@@ -44,7 +44,7 @@ CREDIT_STEP = 32 * 1024  # credit is given back in steps of at least this
 STREAMS_MAX = 256  # requests at once in one machine
 
 # Requests. Strings are UTF-8 and end at a zero byte or at the end of the body.
-IDENTIFY = 1  # IDENTITY, entropy, then sandbox id, hostname, machine id, NAME=VALUE…  → DONE
+IDENTIFY = 1  # IDENTITY, entropy, then sandbox id, hostname, machine id, NAME=VALUE…  → DONE, TIME of now
 EXEC = 2  # COMMAND, then cwd, argv…, NAME=VALUE…  → STARTED, STDOUT and STDERR, EXITED
 WRITE = 3  # WRITE_HEAD, path; then DATA…, END  → DONE with COUNT
 READ = 4  # READ_HEAD, path  → INFO, CONTENT…, END_OF_FILE
@@ -55,8 +55,9 @@ DATA = 7
 END = 8
 CREDIT = 9  # COUNT; from both sides
 CLOSE = 10  # kill or undo, and answer CLOSED
-# A request again. It came later, and guests that sleep in pauses know the others by their numbers.
+# Requests again. They came later, and guests that sleep in pauses know the others by their numbers.
 RESIZE = 11  # COUNT: the disk has so many bytes now, and the file system is to have them  → DONE
+CLOCK = 12  # TIME to be added to the clock  → DONE, TIME of now
 
 # From the guest
 DONE = 16
@@ -75,6 +76,7 @@ COMMAND = Struct("<II")  # timeout in ms (0: none), number of arguments
 WRITE_HEAD = Struct("<I")  # permission bits, 0: 0644
 READ_HEAD = Struct("<QQ")  # offset and limit in bytes, limit 0: to the end
 COUNT = Struct("<Q")
+TIME = Struct("<q")  # nanoseconds
 PID = Struct("<I")
 EXIT = Struct("<iBBQ")  # exit code (128 + signal), signal or 0, timed out, duration in µs
 FILE_INFO = Struct("<QIQ")  # bytes, permission bits, modified in ns since the epoch

@@ -36,6 +36,9 @@ MODULES = (
     "net/core/failover",
     "drivers/net/net_failover",
     "drivers/net/virtio_net",
+    # to end the connections that a clone has from the machine that it was (agent/guest/connections.py)
+    "net/ipv4/inet_diag",
+    "net/ipv4/tcp_diag",
 )
 DPKG_OPTIONS = (
     "path-exclude=/usr/share/man/*",

@@ -8,7 +8,7 @@ from typing import Self
 from agent.drivers.driver import Command, FileReader
 from agent.errors import AgentError, Code
 from agent.guest import wire
-from agent.link import files, requests
+from agent.link import clock, files, requests
 from agent.link.channel import Channel
 from agent.link.process import GuestProcess
 from agent.link.requests import Identity
@@ -56,7 +56,18 @@ class GuestLink:
 
     async def identify(self, identity: Identity) -> None:
         """Returns when the guest has applied all of it. May be repeated. Raises: AgentError."""
-        await self._acknowledged(wire.IDENTIFY, requests.identity(identity), IDENTIFY_SECONDS)
+        answer = await self._acknowledged(wire.IDENTIFY, requests.identity(identity), IDENTIFY_SECONDS)
+        if identity.unix_ns and len(answer) == wire.TIME.size:
+            read_ns = wire.TIME.unpack(answer)[0]
+            if behind_ns := await clock.error_ns(identity.unix_ns, read_ns, self._clock_ns):
+                # Nobody waits for it: what is asked of the guest from now on comes behind it.
+                Stream(self._channel, wire.CLOCK, wire.TIME.pack(behind_ns), answers=_ACKNOWLEDGED)
+
+    async def _clock_ns(self) -> int:
+        answer = await self._acknowledged(wire.CLOCK, wire.TIME.pack(0), IDENTIFY_SECONDS)
+        if len(answer) != wire.TIME.size:
+            raise AgentError(Code.INTERNAL, "The guest's agent gave an impossible answer.", detail=answer[:64].hex())
+        return int(wire.TIME.unpack(answer)[0])
 
     async def resize(self, size_bytes: int, deadline_seconds: float) -> None:
         """Returns when the guest's root file system has all of its disk, which is `size_bytes` large by now. May be
@@ -67,11 +78,11 @@ class GuestLink:
         """Returns when the guest has answered. Raises: AgentError GUEST_UNRESPONSIVE, MACHINE_GONE."""
         await self._acknowledged(wire.PING, b"", deadline_seconds)
 
-    async def _acknowledged(self, request: int, body: bytes, deadline_seconds: float) -> None:
+    async def _acknowledged(self, request: int, body: bytes, deadline_seconds: float) -> bytes:
         await self._channel.ready()
         stream = Stream(self._channel, request, body, answers=_ACKNOWLEDGED)
         try:
-            await stream.next(deadline_seconds)
+            return (await stream.next(deadline_seconds))[1]
         finally:
             stream.close()
 

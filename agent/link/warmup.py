@@ -23,9 +23,10 @@ PROGRAMS = (
 async def warm_up(link: GuestLink) -> None:
     """Runs each kind of request often enough, and the programs that sandboxes run first. What fails is skipped: a
     machine that is not warm is slower, not wrong. Raises: AgentError when the connection is over."""
-    placeholder = Identity("sb-template", "sandbox", "0" * 32, {"PLACEHOLDER": "x"}, bytes(64), time.time_ns())
-    for _ in range(ROUNDS):
-        await link.identify(placeholder)
+    for number in range(ROUNDS):
+        # each time another, as for a machine that is cloned from this one
+        name = f"sb-template-{number}"
+        await link.identify(Identity(name, "sandbox", "0" * 32, {"PLACEHOLDER": "x"}, bytes(64), time.time_ns()))
         await _run(link, ("true",))
         await link.write_file(_FILE, 0, _content())
         reader = await link.read_file(_FILE)

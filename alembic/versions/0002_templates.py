@@ -22,6 +22,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_constraint("sandboxes_template_live", "sandboxes")
+    op.drop_index("sandboxes_template", "sandboxes")
+    op.create_index("sandboxes_template", "sandboxes", ["template_id"], postgresql_where=sa.text("state <> 'deleted'"))
     for column in ("parent_id", "fork_id", "stored_bytes", "stands_on_template"):
         op.drop_column("sandboxes", column)
     for constraint in ("operations_sandbox", "operations_template", "operations_progress", "operations_kind"):
@@ -113,6 +115,8 @@ def _extend_sandboxes() -> None:
         ["template_id", "stands_on_template"],
         ["id", "live"],
     )
+    op.drop_index("sandboxes_template", "sandboxes")
+    op.create_index("sandboxes_template", "sandboxes", ["template_id", "stands_on_template"])
     op.create_check_constraint("sandboxes_fork_has_parent", "sandboxes", "(parent_id IS NULL) = (fork_id IS NULL)")
     op.create_check_constraint("sandboxes_stored_bytes", "sandboxes", "stored_bytes >= 0")
     op.create_index("sandboxes_fork", "sandboxes", ["fork_id"], postgresql_where=sa.text("fork_id IS NOT NULL"))

@@ -207,7 +207,8 @@ class Sandbox(SQLModel, table=True):
         Index("sandboxes_team", "team_id", "id", postgresql_where=text("state <> 'deleted'")),
         Index("sandboxes_host", "host_id", postgresql_where=text("state <> 'deleted'")),
         Index("sandboxes_unplaced", "id", postgresql_where=text("host_id IS NULL AND state <> 'deleted'")),
-        Index("sandboxes_template", "template_id", postgresql_where=text("state <> 'deleted'")),
+        # of all rows: PostgreSQL's own check of the foreign key below asks for both columns and nothing else
+        Index("sandboxes_template", "template_id", "stands_on_template"),
         Index("sandboxes_fork", "fork_id", postgresql_where=text("fork_id IS NOT NULL")),
         CheckConstraint("(parent_id IS NULL) = (fork_id IS NULL)", name="sandboxes_fork_has_parent"),
         CheckConstraint("stored_bytes >= 0", name="sandboxes_stored_bytes"),

@@ -15,7 +15,8 @@ from rich.markup import escape
 
 from nestbox.demo.client import RefusedError, connect
 from nestbox.demo.platform import PlatformError, platform
-from nestbox.demo.story import Story, StoryError
+from nestbox.demo.story import Story
+from nestbox.demo.telling import StoryError
 
 INTERRUPTED = 130
 """What shells report for a program that Ctrl-C ended: 128 + SIGINT."""

@@ -58,6 +58,25 @@ mutation Fork($input: ForkSandboxInput!) {
 }
 """)
 
+CREATE_TEMPLATE = parse("""
+mutation CreateTemplate($input: CreateTemplateInput!) {
+  createTemplate(input: $input) {
+    template { id name storedBytes }
+    operation { state stages { name durationMs } error { code message } }
+    userErrors { code message }
+  }
+}
+""")
+
+DELETE_TEMPLATE = parse("""
+mutation DeleteTemplate($input: DeleteTemplateInput!) {
+  deleteTemplate(input: $input) {
+    operation { state error { code message } }
+    userErrors { code message }
+  }
+}
+""")
+
 EXEC = parse("""
 mutation Exec($input: ExecInput!) {
   exec(input: $input) {

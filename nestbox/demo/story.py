@@ -1,52 +1,25 @@
-"""The life of one sandbox, step by step, each checked and timed."""
+"""The life of one sandbox and of its copies, step by step, each checked and timed."""
 
 import asyncio
-import json
 import time
-from dataclasses import dataclass
 
 from rich.console import Console
-from rich.markup import escape
 
-from nestbox.demo import documents
+from nestbox.demo import counter, documents
 from nestbox.demo.client import Client, Json, RefusedError
+from nestbox.demo.copies import Copies
 from nestbox.demo.processes import machine_processes, usage
+from nestbox.demo.telling import StoryError, Telling
 from nestbox.demo.watch import REMOVED, Watch
 
 PAUSE_SECONDS = 3.0
 """Long enough that a counter which went on would be caught: 30 counts."""
-COUNTS_PER_SECOND = 10
 SLACK_COUNTS = 5
 """Half a second for the requests around a pause."""
 MESSAGE_DEADLINE_SECONDS = 10
 CREATE_DEADLINE_SECONDS = 60
 
-COUNTER_PATH = "/root/count"
-COUNTER = f"""
-import os, time
-count = 0
-while True:
-    count += 1
-    with open("{COUNTER_PATH}.new", "w") as file:
-        file.write('{{"count": %d, "pid": %d}}' % (count, os.getpid()))
-    os.replace("{COUNTER_PATH}.new", "{COUNTER_PATH}")
-    time.sleep(1 / {COUNTS_PER_SECOND})
-"""
 NOTE = "Grüße aus dem Nistkasten: 🐣\n"
-
-
-class StoryError(Exception):
-    """Something is not as it should be; the text is a sentence that says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What the counter in the guest had written, and when it was asked (`time.perf_counter`)."""
-
-    count: int
-    pid: int
-    asked_at: float
-    answered_at: float
 
 
 class Story:
@@ -54,7 +27,8 @@ class Story:
 
     def __init__(self, client: Client, console: Console, name: str, *, pause_seconds: float = PAUSE_SECONDS) -> None:
         self._client = client
-        self._console = console
+        self._telling = Telling(console)
+        self._copies = Copies(client, self._telling, name)
         self._name = name
         self._pause_seconds = pause_seconds
         self._watch = Watch()
@@ -77,25 +51,24 @@ class Story:
             before = await self._start_counter()
             paused_from, paused_until = await self._pause_and_resume()
             await self._counter_went_on(before, paused_from, paused_until)
+            await self._copies.tell(self.sandbox_id)
             await self._delete()
             following.cancel()
 
     async def clean_up(self) -> None:
         """Deletes what a failed story left behind, if the platform still answers."""
+        await self._copies.clean_up()
         if self.sandbox_id:
             try:
                 await self._client.mutate(documents.DELETE, id=self.sandbox_id)
             except RefusedError as error:
-                self._console.print(
-                    f"{self.sandbox_id} could not be deleted: {escape(str(error))}",
-                    soft_wrap=True,
-                )
+                self._telling.remark(f"{self.sandbox_id} could not be deleted: {error}")
 
     async def _subscribe(self) -> None:
         start = time.perf_counter()
         viewer = (await self._client.query(documents.VIEWER))["viewer"]
         await self._watch.live(deadline_seconds=MESSAGE_DEADLINE_SECONDS)
-        self._step(
+        self._telling.step(
             start,
             "subscribed",
             f"as key {viewer['keyName']!r} of team {viewer['teamName']!r}, over WebSocket",
@@ -106,11 +79,11 @@ class Story:
         payload = await self._client.mutate(documents.CREATE, name=self._name, waitSeconds=CREATE_DEADLINE_SECONDS)
         sandbox = payload["sandbox"]
         self.sandbox_id = sandbox["id"]
-        self._expect(
+        self._telling.expect(
             sandbox["state"] == "RUNNING",
             f"The new sandbox is {sandbox['state']}, not RUNNING.",
         )
-        self._step(
+        self._telling.step(
             start,
             "created",
             f"{self.sandbox_id}: {sandbox['vcpus']} vCPU, {sandbox['memoryMb']} MiB, "
@@ -122,47 +95,37 @@ class Story:
         start = time.perf_counter()
         code = "import platform as p; print(sum(range(1_000_001)), 'by Python', p.python_version(), 'on', p.node())"
         printed = (await self._client.run(self.sandbox_id, "python3", "-c", code))["stdout"].strip()
-        self._expect(
+        self._telling.expect(
             printed.startswith("500000500000 by Python 3"),
             f"Python printed {printed!r}.",
         )
-        self._step(start, "ran Python", printed)
+        self._telling.step(start, "ran Python", printed)
 
     async def _files(self) -> None:
         start = time.perf_counter()
         path = "/root/notes/hello.txt"
         payload = await self._client.mutate(documents.WRITE_FILE, sandboxId=self.sandbox_id, path=path, text=NOTE)
-        self._step(
+        self._telling.step(
             start,
             "wrote a file",
             f"{payload['file']['path']}, {payload['file']['sizeBytes']} bytes",
         )
         start = time.perf_counter()
         text = (await self._client.mutate(documents.READ_FILE, sandboxId=self.sandbox_id, path=path))["text"]
-        self._expect(text == NOTE, f"The file that was written reads {text!r}.")
-        self._step(start, "read it", text.strip())
+        self._telling.expect(text == NOTE, f"The file that was written reads {text!r}.")
+        self._telling.step(start, "read it", text.strip())
         start = time.perf_counter()
         streamed = await self._client.download(self.sandbox_id, path)
-        self._expect(
+        self._telling.expect(
             streamed == NOTE.encode(),
             f"The file that was written downloads as {streamed!r}.",
         )
-        self._step(start, "downloaded it", f"{len(streamed)} bytes, streamed over HTTP")
+        self._telling.step(start, "downloaded it", f"{len(streamed)} bytes, streamed over HTTP")
 
-    async def _start_counter(self) -> Count:
+    async def _start_counter(self) -> counter.Count:
         start = time.perf_counter()
-        await self._client.mutate(
-            documents.WRITE_FILE,
-            sandboxId=self.sandbox_id,
-            path="/root/counter.py",
-            text=COUNTER,
-        )
-        # a session of its own and no pipes: it is to outlive the command that starts it
-        counting = "setsid python3 /root/counter.py < /dev/null > /dev/null 2>&1 &"
-        until_it_counts = f"until [ -e {COUNTER_PATH} ]; do sleep 0.05; done"
-        await self._client.run(self.sandbox_id, "/bin/sh", "-c", f"{counting} {until_it_counts}")
-        count = await self._count()
-        self._step(start, "counter started", f"pid {count.pid} in the guest, at {count.count}")
+        count = await counter.start(self._client, self.sandbox_id)
+        self._telling.step(start, "counter started", f"pid {count.pid} in the guest, at {count.count}")
         return count
 
     async def _pause_and_resume(self) -> tuple[float, float]:
@@ -174,8 +137,8 @@ class Story:
         payload = await self._client.mutate(documents.PAUSE, id=self.sandbox_id)
         paused_from = time.perf_counter()
         state = payload["sandbox"]["state"]
-        self._expect(state == "PAUSED", f"The sandbox is {state} after the pause, not PAUSED.")
-        self._step(start, "paused", _stages(payload))
+        self._telling.expect(state == "PAUSED", f"The sandbox is {state} after the pause, not PAUSED.")
+        self._telling.step(start, "paused", _stages(payload))
         await self._saw(start, mark, "PAUSED")
         self._is_gone(
             start,
@@ -186,8 +149,8 @@ class Story:
         mark, start = len(self._watch.seen), time.perf_counter()
         payload = await self._client.mutate(documents.RESUME, id=self.sandbox_id)
         state = payload["sandbox"]["state"]
-        self._expect(state == "RUNNING", f"The sandbox is {state} after the resume, not RUNNING.")
-        self._step(start, "resumed", f"after {self._pause_seconds:.0f} s; {_stages(payload)}")
+        self._telling.expect(state == "RUNNING", f"The sandbox is {state} after the resume, not RUNNING.")
+        self._telling.step(start, "resumed", f"after {self._pause_seconds:.0f} s; {_stages(payload)}")
         await self._saw(start, mark, "RUNNING")
         return paused_from, start
 
@@ -196,34 +159,31 @@ class Story:
         try:
             await self._client.run(self.sandbox_id, "true")
         except RefusedError as error:
-            self._step(start, "refused a command", str(error))
+            self._telling.step(start, "refused a command", str(error))
         else:
             raise StoryError("A command ran in a paused sandbox.")
 
-    async def _counter_went_on(self, before: Count, paused_from: float, paused_until: float) -> None:
+    async def _counter_went_on(self, before: counter.Count, paused_from: float, paused_until: float) -> None:
         start = time.perf_counter()
-        after = await self._count()
+        after = await counter.read(self._client, self.sandbox_id)
         awake_seconds = (after.answered_at - before.asked_at) - (paused_until - paused_from)
-        most = awake_seconds * COUNTS_PER_SECOND + SLACK_COUNTS
+        most = awake_seconds * counter.COUNTS_PER_SECOND + SLACK_COUNTS
         counted = after.count - before.count
-        self._expect(
+        self._telling.expect(
             after.pid == before.pid,
             f"The counter's pid was {before.pid} and is {after.pid}.",
         )
-        self._expect(counted >= 0, f"The counter went back from {before.count} to {after.count}.")
-        self._expect(
+        self._telling.expect(counted >= 0, f"The counter went back from {before.count} to {after.count}.")
+        self._telling.expect(
             counted <= most,
             f"The counter counted {counted} while awake for {awake_seconds:.1f} s.",
         )
-        async with asyncio.timeout(MESSAGE_DEADLINE_SECONDS):
-            later = await self._count()
-            while later.count <= after.count:
-                later = await self._count()
-        self._expect(
+        later = await counter.goes_on(self._client, self.sandbox_id, after.count)
+        self._telling.expect(
             later.pid == before.pid,
             f"The counter's pid was {before.pid} and is {later.pid}.",
         )
-        self._step(
+        self._telling.step(
             start,
             "counter went on",
             f"pid {later.pid}: {before.count} before, {after.count} after, now {later.count}; "
@@ -233,18 +193,12 @@ class Story:
     async def _delete(self) -> None:
         mark, start = len(self._watch.seen), time.perf_counter()
         await self._client.mutate(documents.DELETE, id=self.sandbox_id)
-        self._step(start, "deleted", self.sandbox_id)
+        self._telling.step(start, "deleted", self.sandbox_id)
         await self._saw(start, mark, REMOVED)
         left = (await self._client.query(documents.COUNT, name=self._name))["sandboxes"]["totalCount"]
-        self._expect(left == 0, "The sandbox is still listed after it was deleted.")
+        self._telling.expect(left == 0, "The sandbox is still listed after it was deleted.")
         self._is_gone(start, "nothing left")
         self.sandbox_id = ""
-
-    async def _count(self) -> Count:
-        asked_at = time.perf_counter()
-        payload = await self._client.mutate(documents.READ_FILE, sandboxId=self.sandbox_id, path=COUNTER_PATH)
-        written = json.loads(payload["text"])
-        return Count(written["count"], written["pid"], asked_at, time.perf_counter())
 
     async def _saw(self, start: float, mark: int, state: str) -> None:
         """Tells what the subscription saw since `mark`, once it has seen `state`."""
@@ -254,11 +208,11 @@ class Story:
             states = ", ".join(seen.state for seen in self._watch.seen[mark:]) or "nothing"
             raise StoryError(f"The subscription never saw {state}; it saw {states}.") from None
         for seen in self._watch.seen[mark:]:
-            self._expect(
+            self._telling.expect(
                 self.sandbox_id in {"", seen.sandbox_id},
                 f"The subscription told of {seen.sandbox_id}, which is another.",
             )
-        self._step(
+        self._telling.step(
             start,
             "subscriber saw",
             " → ".join(f"{seen.state} +{(seen.at_seconds - start) * 1000:.0f}" for seen in self._watch.seen[mark:]),
@@ -266,28 +220,15 @@ class Story:
 
     def _is_gone(self, start: float, remark: str) -> None:
         if not self._on_this_host:
-            self._step(
+            self._telling.step(
                 start,
                 "host",
                 "another computer than this one: its processes were not looked at",
             )
             return
         left = machine_processes(self.sandbox_id)
-        self._expect(not left, f"Processes of the sandbox are still there: {left}.")
-        self._step(start, "QEMU is gone", remark)
-
-    def _step(self, start: float, label: str, text: str) -> None:
-        milliseconds = (time.perf_counter() - start) * 1000
-        self._console.print(
-            f"[green]ok[/green] {milliseconds:8.1f} ms  [bold]{label:<18}[/bold] {escape(text)}",
-            soft_wrap=True,
-            highlight=False,
-        )
-
-    @staticmethod
-    def _expect(holds: bool, otherwise: str) -> None:
-        if not holds:
-            raise StoryError(otherwise)
+        self._telling.expect(not left, f"Processes of the sandbox are still there: {left}.")
+        self._telling.step(start, "QEMU is gone", remark)
 
 
 def _stages(payload: Json) -> str:

@@ -23,7 +23,11 @@ RUNTIME = {
 # Root needs no map of user ids to make files of other accounts.
 ORDINARY_USER = {"uidmap": "newuidmap: builds the base image without root"}
 VENV = "python3-venv"
-DEVELOPMENT = {"chromium": "the browser test", "fonts-liberation": "text in its screenshots"}
+DEVELOPMENT = {
+    "chromium": "the browser test",
+    "fonts-liberation": "text in its screenshots",
+    "libfaketime": "tests in which one program's clock jumps",
+}
 
 _LISTS = Path("/var/lib/apt/lists")
 _APT = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", "-o", "Dpkg::Use-Pty=0")

@@ -194,7 +194,9 @@ def creation(sandbox_id: str, generation: int = 1, **changes: object) -> pb.Crea
 
 @asynccontextmanager
 async def connected(port: int, token: str = TOKEN) -> AsyncIterator[Client]:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    # gRPC would hand out a connection to an agent that was killed just now
+    options = (("grpc.use_local_subchannel_pool", 1),)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         await asyncio.wait_for(channel.channel_ready(), DEADLINE_SECONDS)
         yield Client(HostAgentStub(channel), (("authorization", f"Bearer {token}"),))
 

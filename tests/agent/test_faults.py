@@ -210,10 +210,11 @@ async def test_an_agent_that_is_killed_at_any_step_is_followed_by_one_that_settl
     killed = ""
     for point, sandbox_id in sandboxes.items():
         if killed and command_of(killed) in TEMPLATES:
-            # what goes on by itself must not meet the next one's fault
+            # the next agent goes on building, which must not meet the next fault
             agent.faults = {}
             async with agent.running() as (_, client):
                 await assert_settled(client, killed, sandboxes)
+            killed = ""
         agent.faults = {point: "kill"}
         async with agent.running() as (process, client):
             await assert_settled(client, killed, sandboxes)
@@ -231,19 +232,24 @@ async def test_an_agent_that_is_killed_at_any_step_is_followed_by_one_that_settl
     agent.faults = {}
     async with agent.running() as (process, client):
         await assert_settled(client, killed, sandboxes)
-        inventory = await client.inventory()
-        for point, sandbox_id in sandboxes.items():
-            if command_of(point) not in {"create", "destroy"}:
-                await client.set_timeout(sandbox_id, 0)
-                await can_be_used(client, sandbox_id)
-            elif sandbox_id in inventory and state_of(inventory[sandbox_id]) == "running":
-                assert command_of(point) == "create" or await client.read(sandbox_id, "/root/file") == b"kept"
-        await asyncio.gather(*(client.destroy(sandbox_id, 100) for sandbox_id in sandboxes.values()))
-        for sandbox_id in sandboxes.values():
-            await client.delete_template(template_of(sandbox_id))
-            await client.destroy(child_of(sandbox_id), 100)
+        await use_and_delete(client, sandboxes)
         await eventually(lambda: not list((agent.folder / "simulated").iterdir()))
     process.wait(DEADLINE_SECONDS)
+
+
+async def use_and_delete(client: Client, sandboxes: dict[str, str]) -> None:
+    """What was struck works as if nothing had been, and can be deleted."""
+    inventory = await client.inventory()
+    for point, sandbox_id in sandboxes.items():
+        if command_of(point) not in {"create", "destroy"}:
+            await client.set_timeout(sandbox_id, 0)
+            await can_be_used(client, sandbox_id)
+        elif sandbox_id in inventory and state_of(inventory[sandbox_id]) == "running":
+            assert command_of(point) == "create" or await client.read(sandbox_id, "/root/file") == b"kept"
+    await asyncio.gather(*(client.destroy(sandbox_id, 100) for sandbox_id in sandboxes.values()))
+    for sandbox_id in sandboxes.values():
+        await client.delete_template(template_of(sandbox_id))
+        await client.destroy(child_of(sandbox_id), 100)
 
 
 async def assert_settled(client: Client, point: str, sandboxes: dict[str, str]) -> None:

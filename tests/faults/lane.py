@@ -1,19 +1,22 @@
 """One platform of real processes on which faults are tried, one after the other."""
 
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
+import asyncpg
 import httpx
+from pydantic import SecretStr
 
+from api.owner import create_key
+from api.settings import Settings
 from tests.api.client import Client
-from tests.faults.processes import ROOT, Agent, Api, Program, fired
+from tests.faults.processes import Agent, Api, Program, fired
 from tests.faults.site import settled
 from tests.invariants.evidence import Violation
 from tests.waiting import eventually
@@ -71,17 +74,15 @@ class Lane:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, url: str, folder: Path) -> AsyncIterator[Self]:
+    async def opened(cls, url: str, folder: Path, *, settable_clocks: bool = False) -> AsyncIterator[Self]:
         """Everything runs on a migrated database, and nothing is armed."""
-        agent, api = Agent(folder / "agent"), Api(folder / "api")
+        agent = Agent(folder / "agent", has_settable_clock=settable_clocks)
+        api = Api(folder / "api", has_settable_clock=settable_clocks)
         try:
+            key = await create_key(Settings(DATABASE_URL=SecretStr(url)), "faults", admin=False)
             await agent.start()
             await api.start(url, (agent.address,))
-            command = [sys.executable, "-m", "api", "create-key", "--name", "faults"]
-            made = subprocess.run(  # noqa: ASYNC221 - nothing else is to be done meanwhile
-                command, cwd=ROOT, env={"DATABASE_URL": url}, capture_output=True, text=True, check=True
-            )
-            async with Client(api.url, made.stdout.strip().splitlines()[-1]) as client:
+            async with Client(api.url, key) as client:
                 yield cls(url, agent, api, client)
         finally:
             api.kill()
@@ -113,20 +114,20 @@ class Lane:
         if cell.command in {"create", "auto_pause"}:
             await self._arm(cell)
             return None
-        sandbox_id = await self._create()
+        sandbox_id = await self.create()
         if cell.command == "delete_template":
             made = await self._create_template(sandbox_id, wait_seconds=30)
             await self._arm(cell)
             return str(made["template"]["id"])
         if cell.command == "resume":
-            await self._commanded("pause", sandbox_id, wait_seconds=30)
+            await self.commanded("pause", sandbox_id, wait_seconds=30)
         if cell.command == "start":
             self.agent.kill()
             # the simulated machine is in this file only: so it ends while no agent looks
             path = self.agent.data_dir / "simulated" / sandbox_id.removeprefix("sb-") / "state.json"
             path.write_text(json.dumps({"state": "stopped"}))
             await self.agent.start()
-            await self._comes_to(sandbox_id, "STOPPED")
+            await self.comes_to(sandbox_id, "STOPPED")
         await self._arm(cell)
         return sandbox_id
 
@@ -134,14 +135,24 @@ class Lane:
         faults = {cell.point: cell.kind}
         if cell.side == "agent":
             self.agent.kill()
+            killed_at = datetime.now(UTC)
             await self.agent.start(faults)
+            # a command that comes before this is put off for seconds, and is then found by the reconciler
+            await eventually(lambda: self._has_seen_agent(killed_at), READY_SECONDS, poll_seconds=0.05)
         else:
             self.api.kill()
             await self.api.start(self.database_url, (self.agent.address,), faults)
 
+    async def _has_seen_agent(self, since: datetime) -> bool:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return bool(await connection.fetchval("SELECT bool_or(last_seen_at > $1) FROM hosts", since))
+        finally:
+            await connection.close()
+
     async def _trigger(self, cell: Cell, sandbox_id: str | None) -> None:
         if cell.command == "auto_pause":
-            await self._create(timeout_sec=IDLE_SECONDS)
+            await self.create(timeout_sec=IDLE_SECONDS)
             return
         # the replica may die of it, or answer that something went wrong inside of it
         with suppress(httpx.HTTPError, AssertionError):
@@ -157,9 +168,10 @@ class Lane:
                 timeout = {"id": sandbox_id, "timeoutSec": _LONG_TIMEOUT_SECONDS}
                 await self._accepted(_MUTATIONS[cell.command], "sandbox { id state timeoutSec }", **timeout)
             else:
-                await self._commanded(cell.command, sandbox_id, wait_seconds=0)
+                await self.commanded(cell.command, sandbox_id, wait_seconds=0)
 
-    async def _create(self, timeout_sec: int = 0) -> str:
+    async def create(self, timeout_sec: int = 0) -> str:
+        """The id of a sandbox that runs."""
         payload = await self._accepted("createSandbox", waitSeconds=30, timeoutSec=timeout_sec)
         assert payload["sandbox"]["state"] == "RUNNING", payload
         return str(payload["sandbox"]["id"])
@@ -170,7 +182,8 @@ class Lane:
         fields = "template { id } operation { id }"
         return await self._accepted("createTemplate", fields, sandboxId=sandbox_id, name=name, waitSeconds=wait_seconds)
 
-    async def _commanded(self, command: str, sandbox_id: str, *, wait_seconds: int) -> None:
+    async def commanded(self, command: str, sandbox_id: str, *, wait_seconds: int) -> None:
+        """Pauses, resumes and so on; with `wait_seconds` it has succeeded."""
         payload = await self._accepted(_MUTATIONS[command], id=sandbox_id, waitSeconds=wait_seconds)
         if wait_seconds:
             assert payload["sandbox"]["state"] == _GOALS.get(command, "RUNNING"), payload
@@ -190,7 +203,7 @@ class Lane:
         await eventually(accepted, READY_SECONDS, poll_seconds=0.1)
         return answers[-1]
 
-    async def _comes_to(self, sandbox_id: str, state: str) -> None:
+    async def comes_to(self, sandbox_id: str, state: str) -> None:
         async def is_there() -> bool:
             found = await self.client.ask("query($id: ID!) { sandbox(id: $id) { state } }", {"id": sandbox_id})
             return bool(found["state"] == state)
@@ -207,7 +220,7 @@ class Lane:
         """Deletes every sandbox and template, so that faults do not meet each other."""
         found = await self.client.ask("{ sandboxes(first: 100) { nodes { id } } }")
         for node in found["nodes"]:
-            await self._commanded("delete", node["id"], wait_seconds=30)
+            await self.commanded("delete", node["id"], wait_seconds=30)
         made = await self.client.ask("{ templates(first: 100, filter: { type: SNAPSHOT }) { nodes { id } } }")
         for node in made["nodes"]:
             await self._accepted("deleteTemplate", "operation { id state }", id=node["id"], waitSeconds=30)

@@ -9,18 +9,20 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import grpc
 import grpc.aio
-import httpx
 
 from nestbox.postgres.server import free_port
 from proto.host.v1 import host_pb2 as pb
 from tests.agent.serving import TOKEN, Client, connected
+from tests.faults.clock import preloaded, set_ahead
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
+_CLOCK = "clock"
 START_SECONDS = 60.0
 END_SECONDS = 20.0
 
@@ -33,6 +35,7 @@ class Program:
     module: str
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    has_settable_clock: bool = False
 
     @property
     def address(self) -> str:
@@ -57,10 +60,17 @@ class Program:
         assert not self.runs
         self.folder.mkdir(parents=True, exist_ok=True)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("NESTBOX_", "DATABASE_"))}
+        if self.has_settable_clock:
+            clean |= preloaded(self.folder / _CLOCK)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self.module], cwd=ROOT, env=clean | dict(settings), stdout=log, stderr=log
             )
+
+    def set_clock(self, seconds: int) -> None:
+        """Its time of day is soon so far ahead of the computer's; its monotonic clock goes on as it did."""
+        assert self.has_settable_clock
+        set_ahead(self.folder / _CLOCK, seconds)
 
     def kill(self) -> None:
         """As `kill -9`; returns when it is gone. Repeating it is harmless."""
@@ -186,6 +196,9 @@ def _listens(port: int) -> bool:
 
 
 def _status(port: int, path: str) -> int:
-    with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5, trust_env=False).status_code
+    # not httpx: it reads the computer's certificates first, which costs more than a start takes
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.suppress(OSError, HTTPException), contextlib.closing(connection):
+        connection.request("GET", path)
+        return connection.getresponse().status
     return 0

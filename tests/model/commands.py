@@ -1,18 +1,23 @@
 """What clients of the model do: each command is answered with an outcome or with a typed error, never with anything
 else, and what it promises is written down."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from api.domain.command import ExecCommand
 from api.domain.operation import FINISHED, OperationKind, OperationState
 from api.domain.principal import Principal
-from api.domain.sandbox import CreateSandbox
+from api.domain.sandbox import RESUMABLE, TRANSITIONAL, CreateSandbox, Sandbox, State
 from api.errors import Conflict, NestboxError, NoCapacity, NotFound, Unavailable
 from api.services.outcome import Outcome
-from tests.model.platform import Platform
+from tests.model.platform import SETTLE_SECONDS, Platform
+from tests.waiting import eventually
 
 KEPT_FILE = "/root/kept"
+RESUMED_BY_USE = frozenset({"second", "two"})
+"""Sandboxes of these names are made with `autoResume`."""
 
 
 def require(holds: bool, what: object) -> None:
@@ -31,7 +36,9 @@ class Clients:
         """The sandbox; None if the client was told that there is none, or was told nothing."""
         principal = platform.teams[team]
         whole_key = None if key is None else f"{self.run}-{key}"
-        command = CreateSandbox(name=name, idempotency_key=whole_key, wait_seconds=wait_seconds)
+        command = CreateSandbox(
+            name=name, idempotency_key=whole_key, wait_seconds=wait_seconds, auto_resume=name in RESUMED_BY_USE
+        )
         try:
             outcome = await platform.replica().services.sandboxes.create(principal, command)
         except Conflict as error:
@@ -85,8 +92,38 @@ class Clients:
             await self.command(platform, kind, principal, sandbox_id, 0)
         except NotFound:
             return
-        found = await platform.replica().services.sandboxes.get(principal, sandbox_id)
+        found = await self._seen(platform, principal, sandbox_id)
         assert found is None, "a team can see another's sandbox"
+
+    async def use(
+        self, platform: Platform, principal: Principal, sandbox_id: UUID, access: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """What resumes itself can be used when it is paused, sooner or later; what does not cannot. `access` tells
+        whether it could be used."""
+        before = await self._seen(platform, principal, sandbox_id)
+        require(before is not None, "a sandbox cannot be seen by its own team")
+        if before is None or not before.auto_resume:
+            paused = before is not None and before.state is State.PAUSED
+            require(not await access() or not paused, "what is paused and not to be resumed was used")
+            return
+
+        async def is_used_or_over() -> bool:
+            if await access():
+                return True
+            found = await self._seen(platform, principal, sandbox_id)
+            return found is None or found.state not in {State.RUNNING, *RESUMABLE, *TRANSITIONAL}
+
+        await eventually(is_used_or_over, SETTLE_SECONDS, poll_seconds=0.1)
+
+    async def execute(self, platform: Platform, principal: Principal, sandbox_id: UUID) -> bool:
+        """Whether a command ran."""
+        try:
+            ran = await platform.replica().services.exec.run(principal, sandbox_id, ExecCommand(argv=("true",)))
+        except NestboxError as error:
+            require(isinstance(error, Conflict | Unavailable), error)
+            return False
+        require(ran.exit_code == 0 and ran.signal is None, ran)
+        return True
 
     async def write(self, platform: Platform, principal: Principal, sandbox_id: UUID, content: bytes) -> bool:
         """Whether the file was surely written."""
@@ -109,6 +146,18 @@ class Clients:
         except NestboxError as error:
             require(isinstance(error, Conflict | Unavailable), error)
             return None
+
+    async def _seen(self, platform: Platform, principal: Principal, sandbox_id: UUID) -> Sandbox | None:
+        """The sandbox as it is, asked for again while the database does not answer."""
+        seen: list[Sandbox | None] = []
+
+        async def is_answered() -> bool:
+            with suppress(Unavailable):
+                seen.append(await platform.replica().services.sandboxes.get(principal, sandbox_id))
+            return bool(seen)
+
+        await eventually(is_answered)
+        return seen[0]
 
     def _note(self, platform: Platform, outcome: Outcome) -> None:
         operation = outcome.operation

@@ -10,7 +10,7 @@ import random
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -31,6 +31,10 @@ from tests.waiting import eventually
 
 SETTLE_SECONDS = 30.0
 """After any fault heals, everything holds again within this."""
+SPEED = 5
+"""So much faster than time goes by do replicas think that it does: what they put off for seconds comes soon."""
+LOOK_SECONDS = 0.5
+"""Replicas compare inventories as often as this, in their time every other second."""
 
 _EVERYTHING = SandboxFilter(states=frozenset(State))
 _UNSETTLED = """SELECT (SELECT count(*) FROM sandboxes WHERE state = ANY($1::text[]))
@@ -40,7 +44,21 @@ Result = TypeVar("Result")
 
 
 class Clock(SettableClock):
-    """Replicas' clock: the wall can be set, the monotonic one only goes on."""
+    """Replicas' clock: it is fast, the wall can be set, and the monotonic one only goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = datetime.now(UTC)
+        self._began_at: float | None = None
+
+    def monotonic(self) -> float:
+        now = asyncio.get_running_loop().time()
+        if self._began_at is None:
+            self._began_at = now
+        return self._began_at + (now - self._began_at) * SPEED + self.offset.total_seconds()
+
+    def now(self) -> datetime:
+        return self._began + (datetime.now(UTC) - self._began) * SPEED + self.offset + self.set_by
 
     def jump(self, seconds: float) -> None:
         """Sets the wall clock forward or back."""
@@ -85,12 +103,13 @@ class Platform:
             second = await principal_of(services, await other_team(replicas[0].database))
             platform.teams = (replicas[0].principal, second)
             group = await stack.enter_async_context(asyncio.TaskGroup())
-            watchers = [group.create_task(platform.watch(principal)) for principal in platform.teams]
+            tasks = [group.create_task(platform.watch(principal)) for principal in platform.teams]
+            tasks.append(group.create_task(platform.look_often()))
             try:
                 yield platform
             finally:
-                for watcher in watchers:
-                    watcher.cancel()
+                for task in tasks:
+                    task.cancel()
 
     @property
     def clock(self) -> Clock:
@@ -156,6 +175,12 @@ class Platform:
         for replica in self.replicas:
             for host_id in replica.services.resources.hosts.host_ids:
                 replica.services.commands._in_doubt(host_id)
+
+    async def look_often(self) -> None:
+        """For ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)  # not a wait: it is the replicas' rhythm
 
     async def settled(self) -> list[Violation]:
         """Waits until nothing is under way and everything holds; what still does not hold when the time is over."""

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(3600)
 ACTS = (
     *("create", "create at once", "write", "read", "two at once", "two at once", "trespass", "delete"),
     *("pause", "pause", "pause", "resume", "resume", "resume", "settle", "machine dies", "machine dies"),
-    *("start", "start", "set timeout"),
+    *("start", "start", "set timeout", "use", "use when paused", "use when paused"),
     *("agent is killed", "connections are cut", "clock jumps", "wake-ups are lost"),
 )
 """What can happen next, the more often the likelier."""
@@ -45,7 +45,7 @@ WHICH = st.integers(0, 5)
 _runs = itertools.count()
 
 QUICK = settings(
-    max_examples=12,
+    max_examples=16,
     stateful_step_count=14,
     deadline=None,
     derandomize=True,
@@ -93,6 +93,10 @@ class Model(RuleBasedStateMachine):
             case "set timeout":
                 seconds = draw(st.sampled_from([0, 1, 3600]))
                 self.shared.do(lambda p: self.clients.set_timeout(p, p.teams[team], sandbox_id, seconds))
+            case "use" | "use when paused":
+                if act == "use when paused":
+                    self._command(OperationKind.PAUSE, team, sandbox_id, 10)
+                self._use(team, sandbox_id, writes=draw(st.booleans()))
             case "write":
                 self._write(team, sandbox_id)
             case "read":
@@ -146,10 +150,37 @@ class Model(RuleBasedStateMachine):
     def _write(self, team: int, sandbox_id: UUID) -> None:
         content = f"content {next(self.contents)}".encode()
         surely = self.shared.do(lambda p: self.clients.write(p, p.teams[team], sandbox_id, content))
+        self._has_written(sandbox_id, content, surely=surely)
+
+    def _has_written(self, sandbox_id: UUID, content: bytes, *, surely: bool) -> None:
         if surely:
             self.files[sandbox_id] = {content}
         elif sandbox_id in self.files:
             self.files[sandbox_id].add(content)
+
+    def _use(self, team: int, sandbox_id: UUID, *, writes: bool) -> None:
+        """A command or a file, whatever state the sandbox is in."""
+        content = f"content {next(self.contents)}".encode()
+
+        async def use(platform: Platform) -> bool:
+            principal = platform.teams[team]
+            clients = self.clients
+            was_used = False
+
+            async def access() -> bool:
+                nonlocal was_used
+                if writes:
+                    was_used = await clients.write(platform, principal, sandbox_id, content)
+                else:
+                    was_used = await clients.execute(platform, principal, sandbox_id)
+                return was_used
+
+            await clients.use(platform, principal, sandbox_id, access)
+            return was_used
+
+        surely = self.shared.do(use)
+        if writes:
+            self._has_written(sandbox_id, content, surely=surely)
 
     def _read(self, team: int, sandbox_id: UUID) -> None:
         if sandbox_id in self.files:

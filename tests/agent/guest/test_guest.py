@@ -102,9 +102,10 @@ async def test_a_malformed_request_is_refused_and_costs_nothing(host: Host, kind
     await host.is_answered()
 
 
-async def test_the_disk_of_somebodys_computer_is_left_alone(host: Host) -> None:
+@pytest.mark.parametrize("kind", [wire.RESIZE, wire.CLOCK])
+async def test_the_disk_and_the_clock_of_somebodys_computer_are_left_alone(host: Host, kind: int) -> None:
     await host.opens()
-    await host.frame(5, wire.RESIZE, wire.COUNT.pack(1))
+    await host.frame(5, kind, wire.COUNT.pack(1))
     await host.hears(wire.HEADER.pack(0, 5, wire.FAILED)[4:])
     await host.hears(b"INVALID\0This runs on somebody")
 

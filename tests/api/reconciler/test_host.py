@@ -30,6 +30,7 @@ from api.reconciler import host as reconciler_host
 from tests.agent.serving import Served
 from tests.api.reconciler.conftest import passes
 from tests.api.running import Running, agent_at, services_running
+from tests.waiting import eventually
 
 
 async def test_a_pause_of_the_host_is_recorded_as_a_command_of_the_system(running: Running, served: Served) -> None:
@@ -174,9 +175,10 @@ async def test_a_delete_reaches_a_host_that_was_away(
         await agent.aclose()
         outcome = await running.services.sandboxes.delete(running.principal, sandbox.id, wait_seconds=0)
         assert outcome.sandbox.state is State.DELETING
+        good = running.status()[0].last_success_at
         again = await platform.enter_async_context(AsyncExitStack())
         await again.enter_async_context(agent_at(tmp_path / "agent", address))
-        await passes(running, 1)
+        await eventually(lambda: running.status()[0].last_success_at != good)
         running.clock.offset += timedelta(seconds=30)
         await passes(running, 1)
         deleted = await running.comes_to(sandbox.id, State.DELETED)

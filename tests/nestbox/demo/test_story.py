@@ -4,7 +4,8 @@ from typing import get_args
 import pytest
 from rich.console import Console
 
-from nestbox.demo.story import Story, StoryError
+from nestbox.demo.story import Story
+from nestbox.demo.telling import StoryError
 from tests.nestbox.demo.platform_fake import Lie, PlatformFake
 
 
@@ -21,7 +22,7 @@ async def test_each_step_is_one_line_with_its_time() -> None:
 
     assert story.sandbox_id == ""
     lines = text.splitlines()
-    assert len(lines) > 12
+    assert len(lines) > 17
     assert all(" ms " in line for line in lines)
 
 
@@ -33,8 +34,9 @@ async def test_a_platform_that_does_otherwise_is_found_out(lie: Lie) -> None:
     assert caught.group_contains(StoryError)
 
 
-async def test_a_failed_story_deletes_its_sandbox() -> None:
-    platform = PlatformFake("another pid")
+@pytest.mark.parametrize("lie", ["another pid", "children are one"])
+async def test_a_failed_story_deletes_what_it_made(lie: Lie) -> None:
+    platform = PlatformFake(lie)
     story = Story(platform, Console(file=io.StringIO()), "demo", pause_seconds=0.0)
     with pytest.raises(ExceptionGroup):
         await story.tell()
@@ -42,3 +44,4 @@ async def test_a_failed_story_deletes_its_sandbox() -> None:
     await story.clean_up()
 
     assert platform.state == "DELETED"
+    assert not platform.copies | platform.templates
