@@ -83,11 +83,12 @@ class Templates:
                 self.builds.build(template.template_id)
             else:
                 done.append(template.template_id)
-        _ = self._spawn(self._drop_all(done))
+        _ = self._spawn(self._go_on(done))
 
-    async def _drop_all(self, template_ids: list[UUID]) -> None:
-        """What an agent that was killed had no time for."""
-        for template_id in template_ids:
+    async def _go_on(self, done: list[UUID]) -> None:
+        """With what an agent that was killed had no time for."""
+        await self.tend()
+        for template_id in done:
             await self.builds.drop(template_id)
 
     async def tend(self) -> None:

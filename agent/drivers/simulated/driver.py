@@ -241,6 +241,8 @@ class SimulatedDriver:
     async def _snapshot(
         self, spec: Spec, machine: SimulatedMachine | None, snapshot_id: UUID, stage: StageMark
     ) -> None:
+        if machine is None and not await self.is_paused(spec.sandbox_id):
+            raise AgentError(Code.IMAGE_MISMATCH, "Nothing was saved of this sandbox.")
         for name in STAGES["snapshot"] if machine is not None else ("save", "sync"):
             if (death := await self.faults.strike(f"snapshot.{name}")) is not None and machine is not None:
                 self._end(machine, death)
