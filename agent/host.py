@@ -308,7 +308,7 @@ async def open_host(
 
                 templates = Templates(driver, ledger, inventory, now=now, spawn=spawn, faults=faults)
                 forks = Forks(driver, ledger, inventory, monotonic)
-                capacity = Capacity(available_mb)
+                capacity = Capacity(available_mb, driver.reclaimable_mb)
                 parts = Parts(
                     driver, ledger, inventory, capacity, templates, forks, now, monotonic, spawn, faults=faults
                 )
