@@ -9,7 +9,7 @@ import platform
 import signal
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -103,7 +103,13 @@ async def _serve(settings: Settings) -> None:
         faults = ArmedFaults(settings.faults) if settings.faults else NO_FAULTS
         try:
             async with (
-                open_host(settings.data_dir, driver, available_mb, faults=faults) as host,
+                open_host(
+                    settings.data_dir,
+                    driver,
+                    available_mb,
+                    garbage_kept=timedelta(seconds=settings.garbage_kept_seconds),
+                    faults=faults,
+                ) as host,
                 serve(
                     host, address=settings.address, token=token, name=name, version=version("nestbox"), link=link
                 ) as port,

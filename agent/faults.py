@@ -50,8 +50,8 @@ POINTS: tuple[str, ...] = (
         for command, steps in _DRIVER_STEPS.items()
         for step in ("begin", "record", *steps, "conclude", "done")
     ),
-    *(f"agent.build_template.{step}" for step in ("begin", "build")),
-    *(f"agent.delete_template.{step}" for step in ("begin", "remove")),
+    *(f"agent.build_template.{step}" for step in ("begin", "build", "conclude", "done")),
+    *(f"agent.delete_template.{step}" for step in ("begin", "record", "remove", "conclude", "done")),
 )
 """All of them. `kill` of a destroy is reached only if a machine runs."""
 

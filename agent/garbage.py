@@ -19,10 +19,12 @@ import structlog
 from agent.drivers.driver import Leftover
 from agent.machine import State
 from agent.parts import Parts
+from agent.template import TemplateState
 
 GARBAGE_KEPT = timedelta(days=1)
 QUARANTINE = "quarantine"
 NOTE = ".json"
+LEFT_ALONE = " Nothing is put aside: the ledger was damaged or missing once."
 _log = structlog.get_logger(__name__)
 
 
@@ -40,15 +42,18 @@ class GarbageItem:
 class Garbage:
     """Made by the host."""
 
-    def __init__(self, data_dir: Path, parts: Parts) -> None:
+    def __init__(self, data_dir: Path, parts: Parts, kept: timedelta) -> None:
+        """`kept` is how long things stay in quarantine."""
         self._data_dir = data_dir
         self._parts = parts
+        self._kept = kept
         self._seen: frozenset[str] = frozenset()
+        self._due: dict[str, float] = {}
         self._turn = asyncio.Lock()
 
     def shortcomings(self) -> list[str]:
         """What an operator should know."""
-        if not self._has_lost_its_ledger():
+        if not self.has_lost_its_ledger():
             return []
         sentence = (
             "The ledger was damaged or missing (ledger.db.damaged-… or ledger.db.missing-… in the agent's data "
@@ -57,41 +62,59 @@ class Garbage:
         )
         return [sentence]
 
-    async def collect(self, *, dry_run: bool, wait_for_second_look: bool = False) -> tuple[GarbageItem, ...]:
+    async def collect(self, *, dry_run: bool, at_once: bool = True) -> tuple[GarbageItem, ...]:
         """One round: what is found is put aside, what has been there for long enough is removed. Answers with all that
-        is garbage afterwards. `dry_run` only tells. `wait_for_second_look` leaves alone what was not found in the
-        round before.
+        is garbage afterwards. `dry_run` only tells. Nothing is put aside that was not found by two looks: the second
+        one is at once, or else in the next round.
 
-        Raises: OSError.
+        Raises: AgentError, OSError.
         """
         async with self._turn:
             found = await self._leftovers()
+            if not dry_run:
+                await self._put_aside_all(found, at_once=at_once)
+                await self._remove_due()
+                found = await self._leftovers()
+            why = LEFT_ALONE if self.has_lost_its_ledger() else ""
             aside = await asyncio.to_thread(lambda: tuple(self._quarantined()))
-            if dry_run:
-                return (*(GarbageItem(one.path, one.stored_bytes, one.reason) for one in found), *aside)
-            now = self._parts.now()
-            paths = frozenset(one.path for one in found)
-            moved = [one for one in found if not wait_for_second_look or one.path in self._seen]
-            self._seen = paths
-            if not self._has_lost_its_ledger():
-                for one in moved:
-                    await asyncio.to_thread(self._put_aside, one, now)
-            for item in aside:
-                if item.removed_after is not None and item.removed_after <= now:
-                    await asyncio.to_thread(self._remove, item)
-            waiting = [one for one in await self._leftovers() if one.path in paths]
-            kept = await asyncio.to_thread(lambda: tuple(self._quarantined()))
-            return (*(GarbageItem(one.path, one.stored_bytes, one.reason) for one in waiting), *kept)
+            return (*(GarbageItem(one.path, one.stored_bytes, one.reason + why) for one in found), *aside)
+
+    async def _put_aside_all(self, found: tuple[Leftover, ...], *, at_once: bool) -> None:
+        # A machine that was begun after what is known was read is not known, though its files are found. By the next
+        # look the ledger knows it: it does before there are any files.
+        before = frozenset(one.path for one in found) if at_once else self._seen
+        again = await self._leftovers() if at_once and found else found
+        self._seen = frozenset(one.path for one in again)
+        if self.has_lost_its_ledger():
+            return
+        for one in again:
+            if one.path in before:
+                await asyncio.to_thread(self._put_aside, one, self._parts.now())
+
+    async def _remove_due(self) -> None:
+        """The time of day may jump without removing anything: it counts only when something is first seen."""
+        now, monotonic = self._parts.now(), self._parts.monotonic()
+        aside = await asyncio.to_thread(lambda: tuple(self._quarantined()))
+        for item in aside:
+            if item.removed_after is not None:
+                left = min(item.removed_after - now, self._kept).total_seconds()
+                self._due.setdefault(item.path, monotonic + left)
+        self._due = {item.path: self._due[item.path] for item in aside if item.path in self._due}
+        for item in aside:
+            if self._due.get(item.path, monotonic) <= monotonic:
+                await asyncio.to_thread(self._remove, item)
 
     async def _leftovers(self) -> tuple[Leftover, ...]:
         inventory = self._parts.inventory.snapshot()
         sandboxes = frozenset(
             machine.sandbox_id for machine in inventory.machines if machine.state is not State.DELETED
         )
-        snapshots = self._parts.forks.snapshot_ids | {template.template_id for template in inventory.templates}
-        return await self._parts.driver.garbage(sandboxes, snapshots)
+        # of the others the snapshot is not needed any more
+        building = (one.template_id for one in inventory.templates if one.state is TemplateState.BUILDING)
+        return await self._parts.driver.garbage(sandboxes, self._parts.forks.snapshot_ids | frozenset(building))
 
-    def _has_lost_its_ledger(self) -> bool:
+    def has_lost_its_ledger(self) -> bool:
+        """Whether one was set aside, or was missing though there were files."""
         return any(any(self._data_dir.glob(f"ledger.db.{how}-*")) for how in ("damaged", "missing"))
 
     def _put_aside(self, leftover: Leftover, now: datetime) -> None:
@@ -115,10 +138,13 @@ class Garbage:
                 known = json.loads(note.read_text())
                 at = datetime.fromisoformat(known["at"])
                 reason = f"{known['reason']} (was {known['path']})"
-            except (OSError, ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError):
+                at = datetime.fromtimestamp(note.stat().st_mtime, UTC)
+                reason = "Nobody knows what it was: its note cannot be read."
+            except OSError:
                 continue
             path = str(thing.relative_to(self._data_dir))
-            yield GarbageItem(path, blocks_of(thing), reason, at, at + GARBAGE_KEPT)
+            yield GarbageItem(path, blocks_of(thing), reason, at, at + self._kept)
 
     def _remove(self, item: GarbageItem) -> None:
         thing = self._data_dir / item.path

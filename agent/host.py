@@ -18,7 +18,7 @@ from agent.drivers.driver import Driver, DriverFacts, LiveMachine
 from agent.errors import AgentError, Code
 from agent.faults import NO_FAULTS, Faults
 from agent.forks import Forks
-from agent.garbage import Garbage, GarbageItem
+from agent.garbage import GARBAGE_KEPT, Garbage, GarbageItem
 from agent.inventory import TOMBSTONES_LISTED, Inventory, Snapshot, Watch
 from agent.keeper import Keeper
 from agent.ledger import Ledger, LedgerError
@@ -28,6 +28,7 @@ from agent.reaper import Reaper
 from agent.record import Record
 from agent.stored import Stored
 from agent.template import Template
+from agent.template_records import TemplateRecords
 from agent.templates import Templates
 from agent.watchdog import Watchdog
 
@@ -55,6 +56,9 @@ PING_DEADLINE_SECONDS = 5.0
 GARBAGE_SECONDS = 300.0
 """Between two looks for files that belong to nothing; what is found twice is put aside."""
 
+TEND_AGAIN_SECONDS = 30.0
+"""After the driver's own task failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Description:
@@ -71,14 +75,14 @@ class Description:
 class Host:
     """Made by `open_host`."""
 
-    def __init__(self, data_dir: Path, parts: Parts) -> None:
+    def __init__(self, data_dir: Path, parts: Parts, garbage_kept: timedelta) -> None:
         self.agent_incarnation = uuid4()
         self._data_dir = data_dir
         self._host_id = host_id(data_dir)
         self._parts = parts
         self._keepers: dict[UUID, Keeper] = {}
         self._image_failure = ""
-        self._garbage = Garbage(data_dir, parts)
+        self._garbage = Garbage(data_dir, parts, garbage_kept)
         self._stored = Stored(parts)
         self.reaper = Reaper(self._keepers, parts)
         self.watchdog = Watchdog(self._keepers, parts)
@@ -188,18 +192,23 @@ class Host:
         machines = await self._parts.ledger.machines(deleted_since=deleted_since)
         templates = await self._parts.ledger.templates(deleted_since=deleted_since)
         self._parts.inventory.load(machines, templates)
-        await self._parts.forks.load()
         turn = asyncio.Semaphore(ADOPT_CONCURRENCY)
         async with asyncio.TaskGroup() as group:
             for machine in machines:
                 if machine.state in UNFINISHED:
                     group.create_task(self._adopt_one(machine.sandbox_id, turn, host_restarted=host_restarted))
-        await self._parts.templates.resume()
-        if self._parts.ledger.is_new and await self._parts.driver.leftovers():
+        # when it is known which snapshots are complete
+        await self._parts.forks.load()
+        self._parts.templates.resume()
+        if self._parts.ledger.is_new and not self._garbage.has_lost_its_ledger() and await self._has_files():
             # whoever took the ledger away may bring it back: until then nothing of what it knew is garbage
             (self._data_dir / f"ledger.db.missing-{time.time_ns()}").touch(mode=0o600)
         known = sum(machine.state is not State.DELETED for machine in machines)
         _log.info("machines adopted", running=len(self._keepers), known=known, templates=len(templates))
+
+    async def _has_files(self) -> bool:
+        driver = self._parts.driver
+        return bool(await driver.leftovers() or await driver.garbage(frozenset(), frozenset()))
 
     async def prepare(self) -> None:
         """Makes the image for new sandboxes, so that the first one need not wait for it."""
@@ -216,28 +225,41 @@ class Host:
             _log.exception("the image could not be made")
 
     async def keep_house(self) -> None:
-        """Writes activity to the ledger now and then, and forgets what was deleted long ago."""
+        """Writes activity to the ledger now and then, forgets what was deleted long ago, and goes on with removals."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
-            now = self._parts.now()
-            try:
-                if touched := self._parts.inventory.take_touched():
-                    await self._parts.ledger.note_activity(touched)
-                await self._parts.ledger.prune(deleted_before=now - TOMBSTONES_KEPT)
-            except LedgerError as error:
-                _log.warning("activity not written", error=str(error))
-            await self._parts.forks.tend()
-            await self._stored.look()
-            self._parts.inventory.forget_deleted(now - TOMBSTONES_LISTED)
+            for chore in (self._note_activity, self._parts.forks.tend, self._parts.templates.tend, self._stored.look):
+                try:
+                    await chore()
+                except LedgerError as error:
+                    _log.warning("the ledger cannot be written", chore=chore.__qualname__, error=str(error))
+                except Exception:  # noqa: BLE001 - this task must outlive it: the disk may be full, say
+                    _log.exception("a chore failed; it is tried again in the next round", chore=chore.__qualname__)
+
+    async def _note_activity(self) -> None:
+        now = self._parts.now()
+        self._parts.inventory.forget_deleted(now - TOMBSTONES_LISTED, failed_before=now - TOMBSTONES_KEPT)
+        if touched := self._parts.inventory.take_touched():
+            await self._parts.ledger.note_activity(touched)
+        await self._parts.ledger.prune(deleted_before=now - TOMBSTONES_KEPT)
 
     async def collect_again_and_again(self) -> None:
         """Puts aside what belongs to nothing, and removes it after a day."""
         while True:
             await asyncio.sleep(GARBAGE_SECONDS)
             try:
-                await self._garbage.collect(dry_run=False, wait_for_second_look=True)
-            except (AgentError, OSError) as error:
-                _log.warning("garbage not collected", error=str(error))
+                await self._garbage.collect(dry_run=False, at_once=False)
+            except Exception:  # noqa: BLE001 - this task must outlive it
+                _log.exception("garbage not collected")
+
+    async def tend_driver(self) -> None:
+        """What the driver does beside everything else; the machines do not depend on it."""
+        while True:
+            try:
+                await self._parts.driver.tend()
+            except Exception:  # noqa: BLE001 - this task must outlive it
+                _log.exception("the driver's own task failed")
+            await asyncio.sleep(TEND_AGAIN_SECONDS)
 
     async def settle(self) -> None:
         """Waits for commands that are under way, for `STOP_SECONDS` at most, and takes no new machines meanwhile."""
@@ -286,6 +308,7 @@ async def open_host(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
+    garbage_kept: timedelta = GARBAGE_KEPT,
     faults: Faults = NO_FAULTS,
 ) -> AsyncIterator[Host]:
     """The host with all its tasks. It has adopted what an earlier agent left when this returns; at the end its
@@ -306,13 +329,17 @@ async def open_host(
                     task.add_done_callback(tasks.discard)
                     return task
 
-                templates = Templates(driver, ledger, inventory, now=now, spawn=spawn, faults=faults)
                 forks = Forks(driver, ledger, inventory, monotonic)
+
+                async def users(template_id: UUID) -> int:
+                    return await forks.on_template(template_id) + inventory.machines_on(template_id)
+
+                templates = Templates(driver, TemplateRecords(ledger, inventory, now), users, spawn, faults)
                 capacity = Capacity(available_mb, driver.reclaimable_mb)
                 parts = Parts(
                     driver, ledger, inventory, capacity, templates, forks, now, monotonic, spawn, faults=faults
                 )
-                host = Host(data_dir, parts)
+                host = Host(data_dir, parts, garbage_kept)
                 try:
                     await host.adopt()
                     works = (
@@ -321,7 +348,7 @@ async def open_host(
                         host.collect_again_and_again(),
                         host.reaper.run(),
                         host.watchdog.run(),
-                        driver.tend(),
+                        host.tend_driver(),
                     )
                     _ = [spawn(work) for work in works]
                     yield host

@@ -132,21 +132,23 @@ class Inventory:
         """A template as it is; None also when it was deleted long ago."""
         return self._templates.get(template_id)
 
+    def machines_on(self, template_id: UUID) -> int:
+        """How many machines stand on a template: their disks need its image."""
+        standing = frozenset(State) - {State.DELETED, State.FAILED}
+        return sum(m.spec.template_id == template_id and m.state in standing for m in self._machines.values())
+
     def snapshot(self) -> Snapshot:
         """All machines and templates as they are now."""
         return Snapshot(tuple(self._machines.values()), self._sequence, tuple(self._templates.values()))
 
-    def forget_deleted(self, before: datetime) -> None:
-        """Shows no longer what was deleted before then."""
+    def forget_deleted(self, before: datetime, *, failed_before: datetime) -> None:
+        """Shows no longer what was deleted before the first, and templates that failed before the second."""
         gone = [m.sandbox_id for m in self._machines.values() if m.state is State.DELETED and m.changed_at < before]
         for sandbox_id in gone:
             del self._machines[sandbox_id]
-        forgotten = [
-            template.template_id
-            for template in self._templates.values()
-            if template.state is TemplateState.DELETED and template.changed_at < before
-        ]
-        for template_id in forgotten:
+        limits = {TemplateState.DELETED: before, TemplateState.FAILED: failed_before}
+        templates = self._templates.values()
+        for template_id in [t.template_id for t in templates if t.state in limits and t.changed_at < limits[t.state]]:
             del self._templates[template_id]
 
     @contextmanager

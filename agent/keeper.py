@@ -23,10 +23,12 @@ from agent.machine import (
     CommandKind,
     Create,
     Destroy,
+    Fork,
     Machine,
     Pause,
     Resume,
     SetTimeout,
+    Snapshot,
     State,
     Verdict,
     judge,
@@ -293,6 +295,8 @@ def _repeat(machine: Machine, action: Action) -> None:
         raise _other_command(machine.generation)
     if machine.error_code:
         raise AgentError(Code(machine.error_code), machine.error_message)
+    if isinstance(action, Snapshot | Fork) and action.snapshot_id != machine.snapshot_id:
+        raise _other_command(machine.generation)
 
 
 def _stale(generation: int, newest: int) -> AgentError:

@@ -201,10 +201,7 @@ class Ledger:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(statement, values)
 
-        try:
-            await self._in_thread(work)
-        except sqlite3.Error as error:
-            raise LedgerError(str(error)) from error
+        await self._change(work)
 
     async def report_activity(self, activities: list[Activity]) -> None:
         """Writes when machines were last used and announces it, each with the next sequence. It changes nothing else of
@@ -227,21 +224,24 @@ class Ledger:
                 raise LedgerError(str(entry.error)) from entry.error
 
     async def note_activity(self, last_active_at: dict[UUID, datetime]) -> None:
-        """Writes when machines were last used. No change of a machine: no sequence, no announcement."""
+        """Writes when machines were last used. No change of a machine: no sequence, no announcement. Raises:
+        LedgerError."""
         rows = [(to_us(moment), str(sandbox_id)) for sandbox_id, moment in last_active_at.items()]
         update = "UPDATE machines SET last_active_at = max(last_active_at, ?) WHERE sandbox_id = ?"
-        await self._in_thread(lambda: self._transact(lambda: self._connection.executemany(update, rows)))
+        await self._change(lambda: self._transact(lambda: self._connection.executemany(update, rows)))
 
     async def prune(self, *, deleted_before: datetime) -> int:
-        """Forgets machines that were deleted before then; returns how many."""
+        """Forgets what was deleted before then, and templates that had failed; returns how many machines that were.
+        Raises: LedgerError."""
         before = (to_us(deleted_before),)
 
         def delete() -> int:
-            self._connection.execute("DELETE FROM templates WHERE state = 'deleted' AND changed_at < ?", before)
+            templates = "DELETE FROM templates WHERE state IN ('deleted', 'failed') AND changed_at < ?"
+            self._connection.execute(templates, before)
             machines = "DELETE FROM machines WHERE state = 'deleted' AND changed_at < ?"
             return self._connection.execute(machines, before).rowcount
 
-        return await self._in_thread(delete)
+        return await self._change(delete)
 
     async def swap_meta(self, name: str, value: str) -> str | None:
         """Stores a value under a name and returns what was there before."""
@@ -252,6 +252,13 @@ class Ledger:
             return None if row is None else str(row[0])
 
         return await self._in_thread(swap)
+
+    async def _change(self, work: Callable[[], _Result]) -> _Result:
+        """Raises: LedgerError."""
+        try:
+            return await self._in_thread(work)
+        except sqlite3.Error as error:
+            raise LedgerError(str(error)) from error
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -126,9 +126,10 @@ class Lifecycle:
         return machine is not None and self.live is not None and self.timer.expired(machine.timeout_sec)
 
     async def _create(self, action: Create, order: Changes, watch: Stopwatch) -> None:
-        self._parts.require_open()
+        parts, spec = self._parts, action.spec
+        parts.require_open()
         incarnation = uuid4()
-        with self._parts.capacity.held_for(action.spec):
+        with parts.capacity.held_for(spec), parts.templates.held_for(spec), parts.forks.held_for(spec):
             starting = Changes(incarnation=incarnation, timeout_sec=action.timeout_sec, cluster_id=action.cluster_id)
             await self.record.begin(action.spec, order | starting, durable=False)
             try:
@@ -268,7 +269,7 @@ class Lifecycle:
         self.timer.touch()
         await self.record.conclude(as_before | Changes(stages=watch.stages), before=watch.concluding)
         if isinstance(action, Snapshot):
-            self._parts.templates.build(action.template_id)
+            self._parts.templates.builds.build(action.template_id)
 
     async def _destroy(self, sandbox_id: UUID, order: Changes, watch: Stopwatch) -> None:
         known = self.record.machine is not None

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """Where base images are kept between data directories."""
     pool_max: int = Field(default=8, ge=0, le=1000)
     """How many clones may stand ready for sandboxes that are still to come; each takes ~60 MB. 0: none."""
+    garbage_kept_seconds: int = Field(default=24 * 3600, ge=0, le=10 * 365 * 24 * 3600)
+    """How long files that belong to nothing stay in `quarantine` in the data directory before they are removed."""
     host_name: str = ""
     """What people call this host; empty: the computer's name."""
     faults: dict[str, Kind] = Field(default_factory=dict)

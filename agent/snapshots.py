@@ -34,6 +34,6 @@ async def keep(
 async def _forget(parts: Parts, action: Snapshot | Fork, failure: AgentError) -> None:
     match action:
         case Snapshot():
-            await parts.templates.abandon(action.template_id, failure)
+            await parts.templates.builds.abandon(action.template_id, failure)
         case Fork():
             await parts.forks.drop(action.snapshot_id)

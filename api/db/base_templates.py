@@ -61,8 +61,8 @@ async def remove(database: Database, name: str, now: datetime) -> Removal:
             SELECT count(*) AS sandboxes FROM sandboxes s JOIN named ON named.id = s.template_id
             WHERE s.state NOT IN ('failed', 'deleted')
         ), removed AS (
-            UPDATE templates t SET deleted_at = $5 FROM named, used WHERE t.id = named.id AND used.sandboxes = 0
-            RETURNING t.id
+            UPDATE templates t SET state = 'deleted', deleted_at = $5 FROM named, used
+            WHERE t.id = named.id AND used.sandboxes = 0 RETURNING t.id
         )
         SELECT EXISTS (SELECT FROM named) AS was_found, used.sandboxes, EXISTS (SELECT FROM removed) AS is_removed
         FROM used""",

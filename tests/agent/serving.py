@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid4
 
 import grpc
 import grpc.aio
 import pytest
 
-from agent.drivers.simulated import Faults, SimulatedDriver
+from agent.drivers.simulated import Faults, Hang, SimulatedDriver
 from agent.errors import STATUS, Code
 from agent.faults import NO_FAULTS
 from agent.faults import Faults as AgentFaults
@@ -220,6 +220,24 @@ async def serving(
         connected(port) as client,
     ):
         yield Served(client.stub, client.metadata, driver, host, port)
+
+
+async def running(agent: Client, **changes: Any) -> str:
+    """A new sandbox with a file."""
+    sandbox_id = new_sandbox()
+    await agent.create(sandbox_id, **changes)
+    await agent.write(sandbox_id, "/root/file", b"kept")
+    return sandbox_id
+
+
+@asynccontextmanager
+async def hanging(agent: Served, point: str) -> AsyncIterator[Hang]:
+    """A fault that must be met inside; it is let go at the end."""
+    hang = Hang()
+    agent.driver.faults.inject(point, hang)
+    yield hang
+    hang.released.set()
+    assert hang.reached.is_set()
 
 
 async def iter_of(items: Iterable[Item]) -> AsyncIterator[Item]:

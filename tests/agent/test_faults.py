@@ -90,6 +90,7 @@ async def test_a_step_that_fails_or_comes_twice_leaves_nothing_half_done(
     tmp_path: Path, point: str, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.record.RECORD_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("agent.template_records.RECORD_RETRY_SECONDS", 0.01)
     command, sandbox_id, clock = command_of(point), new_sandbox(), Clock()
     armed = ArmedFaults({point: kind})
     async with serving(tmp_path, clock=clock, armed=armed) as agent:
@@ -104,7 +105,7 @@ async def test_a_step_that_fails_or_comes_twice_leaves_nothing_half_done(
         else:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await give(agent, command, sandbox_id)
-        assert not armed._armed, "the fault did not fire"
+        await eventually(lambda: not armed._armed)
         how = await template_ends(agent, sandbox_id)
         if command in TEMPLATES:
             assert how in {"ready", "failed", "deleted", "none"}

@@ -72,5 +72,5 @@ async def test_only_what_was_deleted_long_ago_leaves_the_inventory() -> None:
     deleted, fresh, paused = (a_machine(state=state) for state in (State.DELETED, State.DELETED, State.PAUSED))
     inventory.load([deleted, fresh, paused])
     inventory.publish(a_machine(spec=fresh.spec, state=State.DELETED, changed_at=NOW + timedelta(hours=1)))
-    inventory.forget_deleted(NOW + timedelta(minutes=30))
+    inventory.forget_deleted(NOW + timedelta(minutes=30), failed_before=NOW)
     assert {machine.sandbox_id for machine in inventory.snapshot().machines} == {fresh.sandbox_id, paused.sandbox_id}

@@ -9,8 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from agent.ledger import Change, Ledger, LedgerError
+from agent.ledger import _STEPS, Change, Ledger, LedgerError
+from agent.ledger_rows import to_row
 from agent.machine import Cause, CommandKind, Machine, Spec, Stage, State
+from agent.template import KeptFork, Template, TemplateState
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -117,20 +119,74 @@ async def test_a_ledger_of_a_newer_agent_is_left_alone(tmp_path: Path) -> None:
     ledger._executor.shutdown()
 
 
-async def test_a_ledger_of_an_older_agent_is_upgraded(tmp_path: Path) -> None:
-    ledger = await opened(tmp_path)
-    written = await ledger.write(a_machine(), durable=True)
-    await ledger.close()
+@pytest.mark.parametrize("version", range(1, len(_STEPS)))
+async def test_a_ledger_of_an_older_agent_is_upgraded(tmp_path: Path, version: int) -> None:
     connection = sqlite3.connect(tmp_path / "ledger.db")
-    connection.executescript("ALTER TABLE machines DROP COLUMN cluster_id; PRAGMA user_version = 1;")
+    connection.executescript(f"{' '.join(_STEPS[:version])} PRAGMA user_version = {version};")
+    machine = a_machine(sequence=5)
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(machines)")]
+    # columns were only ever added at the end
+    values = to_row(machine)[: len(columns)]
+    connection.execute(f"INSERT INTO machines VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
+    connection.execute("INSERT INTO meta VALUES ('sequence', '5')")
+    connection.commit()
     connection.close()
     upgraded = await opened(tmp_path)
-    assert await all_of(upgraded) == [written]
-    ours = await upgraded.write(a_machine(cluster_id=uuid4()), durable=True)
-    assert ours.sequence > written.sequence
+    assert await all_of(upgraded) == [machine]
+    ours = await upgraded.write(a_machine(cluster_id=uuid4(), snapshot_id=uuid4()), durable=True)
+    assert ours.sequence == 6
     await upgraded.close()
     again = await opened(tmp_path)
     assert await again.find(ours.sandbox_id) == ours
+    await again.close()
+
+
+async def test_templates_share_the_sequence_and_are_there_after_a_restart(tmp_path: Path) -> None:
+    announced: list[Change] = []
+    ledger = await opened(tmp_path, announced)
+    template = Template(
+        uuid4(),
+        "mine",
+        TemplateState.READY,
+        uuid4(),
+        2,
+        512,
+        5120,
+        NOW,
+        cluster_id=str(uuid4()),
+        stored_bytes=77,
+        progress_percent=100,
+        stages=(Stage("build", 5),),
+    )
+    machine = await ledger.write(a_machine(), durable=True)
+    written = await ledger.write_template(template, durable=True)
+    assert written.sequence == machine.sequence + 1
+    assert announced == [machine, written]
+    gone = replace(template, template_id=uuid4(), state=TemplateState.DELETED, changed_at=NOW - timedelta(days=8))
+    failed = replace(gone, template_id=uuid4(), state=TemplateState.FAILED, error_code="DISK_FULL", detail="Full.")
+    for one in (gone, failed):
+        await ledger.write_template(one, durable=True)
+    await ledger.close()
+    again = await opened(tmp_path)
+    assert {one.state for one in await again.templates(deleted_since=NOW)} == {"ready", "failed"}
+    assert await again.find_template(template.template_id) == written
+    assert await again.find_template(gone.template_id) is not None
+    await again.prune(deleted_before=NOW - timedelta(days=7))
+    assert await again.find_template(gone.template_id) is None
+    assert await again.templates(deleted_since=NOW) == [written]
+    await again.close()
+
+
+async def test_what_is_kept_for_forks_is_there_until_it_is_forgotten(tmp_path: Path) -> None:
+    ledger = await opened(tmp_path)
+    fork = KeptFork(uuid4(), uuid4(), frozenset({uuid4(), uuid4()}))
+    await ledger.keep_fork(fork)
+    await ledger.close()
+    again = await opened(tmp_path)
+    assert await again.forks() == [fork]
+    for _ in range(2):
+        await again.forget_fork(fork.snapshot_id)
+    assert await again.forks() == []
     await again.close()
 
 

@@ -13,6 +13,7 @@ import grpc.aio
 import pytest
 
 from nestbox.settings import read_settings
+from proto.host.v1 import host_pb2 as pb
 from tests.agent.serving import Client, cause_of, new_sandbox, state_of
 from tests.agent.test_restart import AgentProcess
 from tests.waiting import eventually
@@ -90,6 +91,36 @@ async def test_five_that_run_are_carried_on_with_after_the_agent_was_killed(agen
         await asyncio.gather(*(client.destroy(sandbox_id, 9) for sandbox_id in sandboxes))
     assert not qemus(agent)
     assert not list((agent.folder / "machines").iterdir())
+
+
+async def test_a_damaged_ledger_ends_no_machine_and_removes_no_file(agent: AgentProcess) -> None:
+    sandbox_id = new_sandbox()
+    async with agent.running() as (process, client):
+        await client.create(sandbox_id)
+        [pid] = qemus(agent)
+        process.kill()
+        process.wait()
+    for path in agent.folder.glob("ledger.db*"):
+        path.write_bytes(b"this is no database, " * 1000)
+    async with agent.running() as (process, client):
+        assert qemus(agent) == [pid]
+        assert (agent.folder / "machines" / sandbox_id.removeprefix("sb-") / "overlay.qcow2").exists()
+        # what nobody knows is not started a second time beside itself
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await client.start(sandbox_id, 2)
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await client.resume(sandbox_id, 3)
+        assert qemus(agent) == [pid]
+        other = new_sandbox()
+        await client.create(other)
+        assert await output(client, other, "echo whole") == b"whole\n"
+        await client.destroy(other, 2)
+        # it is said, and a delete by its id ends it wholly
+        host = await client.stub.GetHost(pb.GetHostRequest(), metadata=client.metadata)
+        assert any("its ledger does not know" in line for line in host.shortcomings)
+        await client.destroy(sandbox_id, 4)
+        assert not qemus(agent)
+        assert not list((agent.folder / "machines").iterdir())
 
 
 # In such an order that what proves the one does not meet the fault of the next.

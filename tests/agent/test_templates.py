@@ -10,9 +10,8 @@ import pytest_asyncio
 
 from agent.drivers.simulated import Fail, Hang
 from agent.errors import AgentError, Code
-from agent.forks import FORK_KEPT_SECONDS
 from proto.host.v1 import host_pb2 as pb
-from tests.agent.serving import Clock, Served, new_sandbox, new_template, refused, serving, state_of, uuid_of
+from tests.agent.serving import Clock, Served, new_sandbox, new_template, refused, running, serving, state_of
 from tests.waiting import eventually
 
 SNAPSHOT = pb.TEMPLATE_TYPE_SNAPSHOT
@@ -39,15 +38,8 @@ async def is_in(agent: Served, template_id: str, state: "pb.TemplateState.ValueT
     return template is not None and template.state == state
 
 
-async def parent_of(agent: Served) -> str:
-    parent = new_sandbox()
-    await agent.create(parent)
-    await agent.write(parent, "/root/file", b"kept")
-    return parent
-
-
 async def test_a_template_of_a_running_sandbox_appears_when_it_is_complete(agent: Served) -> None:
-    parent, template_id, hang = await parent_of(agent), new_template(), Hang()
+    parent, template_id, hang = await running(agent), new_template(), Hang()
     agent.driver.faults.inject("make_template", hang)
     machine = await agent.snapshot(parent, 2, template_id, "with-file")
     assert state_of(machine) == "running"
@@ -68,7 +60,7 @@ async def test_a_template_of_a_running_sandbox_appears_when_it_is_complete(agent
 
 
 async def test_a_template_of_a_paused_sandbox_leaves_it_paused(agent: Served) -> None:
-    parent, template_id = await parent_of(agent), new_template()
+    parent, template_id = await running(agent), new_template()
     await agent.pause(parent, 2)
     assert state_of(await agent.snapshot(parent, 3, template_id)) == "paused"
     await ready(agent, template_id)
@@ -76,7 +68,7 @@ async def test_a_template_of_a_paused_sandbox_leaves_it_paused(agent: Served) ->
 
 
 async def test_the_same_command_again_makes_no_second_template(agent: Served) -> None:
-    parent, template_id = await parent_of(agent), new_template()
+    parent, template_id = await running(agent), new_template()
     answers = await asyncio.gather(*(agent.snapshot(parent, 2, template_id) for _ in range(10)))
     assert {state_of(answer) for answer in answers} == {"running"}
     await ready(agent, template_id)
@@ -87,7 +79,7 @@ async def test_the_same_command_again_makes_no_second_template(agent: Served) ->
 
 
 async def test_a_template_that_cannot_be_made_says_why_and_leaves_the_sandbox_alone(agent: Served) -> None:
-    parent, template_id = await parent_of(agent), new_template()
+    parent, template_id = await running(agent), new_template()
     full = AgentError(Code.DISK_FULL, "The host's disk is full.")
     agent.driver.faults.inject("make_template", Fail(full))
     await agent.snapshot(parent, 2, template_id)
@@ -106,7 +98,7 @@ async def test_a_template_that_cannot_be_made_says_why_and_leaves_the_sandbox_al
 
 
 async def test_a_template_in_use_is_not_deleted(agent: Served) -> None:
-    parent, template_id, child = await parent_of(agent), new_template(), new_sandbox()
+    parent, template_id, child = await running(agent), new_template(), new_sandbox()
     await agent.snapshot(parent, 2, template_id)
     await ready(agent, template_id)
     await agent.create(child, template_type=SNAPSHOT, template_id=template_id)
@@ -123,7 +115,7 @@ async def test_a_template_in_use_is_not_deleted(agent: Served) -> None:
 
 
 async def test_a_template_that_is_being_built_can_be_deleted(agent: Served) -> None:
-    parent, template_id, hang = await parent_of(agent), new_template(), Hang()
+    parent, template_id, hang = await running(agent), new_template(), Hang()
     agent.driver.faults.inject("make_template", hang)
     await agent.snapshot(parent, 2, template_id)
     await hang.reached.wait()
@@ -137,43 +129,17 @@ async def test_a_template_that_is_being_built_can_be_deleted(agent: Served) -> N
 
 
 async def test_a_snapshot_for_a_deleted_template_is_refused(agent: Served) -> None:
-    parent, template_id = await parent_of(agent), new_template()
+    parent, template_id = await running(agent), new_template()
     assert (await agent.delete_template(template_id)).state == pb.TEMPLATE_STATE_DELETED
     with refused(Code.WRONG_STATE, "deleted"):
         await agent.snapshot(parent, 2, template_id)
     assert await agent.state(parent) == "running"
 
 
-async def test_a_fork_has_its_parents_files_and_its_own(agent: Served) -> None:
-    parent, snapshot_id = await parent_of(agent), str(uuid4())
-    children = [new_sandbox() for _ in range(3)]
-    assert state_of(await agent.fork(parent, 2, snapshot_id, *children)) == "running"
-    for child in children:
-        assert state_of(await agent.create(child, snapshot_id=snapshot_id)) == "running"
-        assert await agent.read(child, "/root/file") == b"kept"
-        await agent.write(child, "/root/file", child.encode())
-    assert await agent.read(parent, "/root/file") == b"kept"
-    await agent.host._parts.forks.tend()
-    assert not agent.driver._snapshots.all()
-    assert not await agent.host._parts.ledger.forks()
-    with refused(Code.UNKNOWN_SNAPSHOT):
-        await agent.create(new_sandbox(), snapshot_id=snapshot_id)
-
-
-async def test_what_is_kept_for_children_goes_when_they_never_come(agent: Served, clock: Clock) -> None:
-    parent, snapshot_id, child = await parent_of(agent), uuid4(), new_sandbox()
-    await agent.fork(parent, 2, str(snapshot_id), child)
-    await agent.host._parts.forks.tend()
-    assert agent.driver._snapshots.has(snapshot_id)
-    clock.ahead += FORK_KEPT_SECONDS
-    await agent.host._parts.forks.tend()
-    assert not agent.driver._snapshots.has(snapshot_id)
-
-
 async def test_forks_and_templates_survive_the_agent(tmp_path: Path) -> None:
     snapshot_id, template_id, child, hang = str(uuid4()), new_template(), new_sandbox(), Hang()
     async with serving(tmp_path) as agent:
-        parent = await parent_of(agent)
+        parent = await running(agent)
         await agent.fork(parent, 2, snapshot_id, child)
         agent.driver.faults.inject("make_template", hang)
         await agent.snapshot(parent, 3, template_id)
@@ -184,15 +150,8 @@ async def test_forks_and_templates_survive_the_agent(tmp_path: Path) -> None:
         assert await agent.read(child, "/root/file") == b"kept"
 
 
-@pytest.mark.parametrize("children", [0, 101])
-async def test_a_fork_of_too_few_or_too_many_is_refused(agent: Served, children: int) -> None:
-    parent = await parent_of(agent)
-    with refused(Code.INVALID):
-        await agent.fork(parent, 2, str(uuid4()), *(new_sandbox() for _ in range(children)))
-
-
 async def test_what_makes_no_sense_is_refused(agent: Served) -> None:
-    parent, same = await parent_of(agent), new_sandbox()
+    parent, same = await running(agent), new_sandbox()
     for snapshot_id, children in (("x", [same]), (str(uuid4()), [same, same]), (str(uuid4()), ["sb-1"])):
         with refused(Code.INVALID):
             await agent.fork(parent, 2, snapshot_id, *children)
@@ -208,7 +167,7 @@ async def test_what_makes_no_sense_is_refused(agent: Served) -> None:
 
 
 async def test_commands_run_while_a_sandbox_is_snapshotted(agent: Served) -> None:
-    parent, hang = await parent_of(agent), Hang()
+    parent, hang = await running(agent), Hang()
     agent.driver.faults.inject("snapshot.save", hang)
     snapshot = asyncio.ensure_future(agent.snapshot(parent, 2, new_template()))
     await hang.reached.wait()
@@ -219,26 +178,3 @@ async def test_commands_run_while_a_sandbox_is_snapshotted(agent: Served) -> Non
     hang.released.set()
     await snapshot
     assert state_of(await destroy) == "deleted"
-
-
-async def test_files_that_belong_to_nothing_are_put_aside_then_removed(
-    agent: Served, clock: Clock, tmp_path: Path
-) -> None:
-    known, unknown = await parent_of(agent), new_sandbox()
-    folder = tmp_path / "simulated" / str(uuid_of(unknown))
-    folder.mkdir()
-    (folder / "file").write_bytes(bytes(10_000))
-    found = await agent.collect_garbage(dry_run=True)
-    assert [item.path for item in found] == [f"simulated/{uuid_of(unknown)}"]
-    assert found[0].stored_bytes >= 10_000
-    assert folder.exists()
-    found = await agent.collect_garbage()
-    assert len(found) == 1
-    assert found[0].path.startswith(f"quarantine/{uuid_of(unknown)}")
-    assert found[0].HasField("removed_after")
-    assert not folder.exists()
-    assert (tmp_path / found[0].path / "file").exists()
-    clock.ahead += 25 * 3600
-    assert await agent.collect_garbage() == []
-    assert not (tmp_path / found[0].path).exists()
-    assert await agent.read(known, "/root/file") == b"kept"

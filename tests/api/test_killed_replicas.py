@@ -16,6 +16,7 @@ from api.faults import POINTS
 from api.owner import create_key
 from api.settings import Settings
 from tests.api.client import Client
+from tests.faults.lock import Lock
 from tests.faults.processes import Agent, Api, ending, fired
 from tests.waiting import eventually
 
@@ -112,6 +113,39 @@ async def test_what_a_killed_replica_had_accepted_is_finished(site: Site, point:
         assert await database.fetchval("SELECT count(*) FROM operations WHERE state <> 'succeeded'") == 0
     finally:
         await database.close()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("committed", [False, True])
+async def test_a_replica_that_is_killed_around_its_commit_leaves_all_or_nothing(site: Site, committed: bool) -> None:
+    """Nothing, if its connection ends before PostgreSQL could commit; else what the next one finishes."""
+
+    async def create(client: Client) -> None:
+        with suppress(httpx.TransportError):
+            await client.create(idempotencyKey="once")
+
+    await site.api.start(site.database_url, (site.agent.address,))
+    async with Client(site.api.url, site.key) as client, Lock.held(site.database_url) as lock:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(create(client))
+            await lock.holds_up(1)
+            await asyncio.to_thread(site.api.kill)
+        if not committed:
+            await lock.cut()
+        await lock.release()
+        await eventually(lambda: _count_is(lock, int(committed)))
+        await site.api.start(site.database_url, (site.agent.address,))
+        sandbox = await client.create(idempotencyKey="once")
+        assert await lock.sandboxes() == 1
+        database = await asyncpg.connect(site.database_url)
+        await eventually(lambda: _is_zero(database, UNFINISHED), 40)
+        assert await database.fetchval("SELECT state FROM sandboxes") == "running"
+        await database.close()
+        assert sandbox["id"]
+
+
+async def _count_is(lock: Lock, count: int) -> bool:
+    return await lock.sandboxes() == count
 
 
 async def _is_zero(database: asyncpg.Connection, query: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 from uuid import UUID
@@ -11,6 +12,7 @@ import asyncpg
 
 from api.domain.sandbox import TRANSITIONAL, CreateSandbox, Sandbox, State
 from api.errors import NestboxError
+from api.reconciler.plan import RESEND_AFTER_SECONDS
 from tests.api.running import Running, SettableClock, services_running
 from tests.faults.processes import Agent
 from tests.invariants.checker import check
@@ -55,6 +57,25 @@ class Site:
 
     async def state(self, sandbox_id: UUID) -> State:
         return (await self.running.get(sandbox_id)).state
+
+    def look(self) -> None:
+        """The replica compares inventories now, not in some seconds."""
+        for host_id in self.running.services.resources.hosts.host_ids:
+            self.running.services.commands._in_doubt(host_id)
+
+    async def make_due(self) -> None:
+        """The replica has seen what is under way, and then for so long that it is sent again at its next look."""
+
+        def passes() -> int:
+            return self.running.status()[0].runs
+
+        before = passes()
+        # one may be under way already
+        for number in (1, 2):
+            self.look()
+            await eventually(lambda number=number: passes() >= before + number)
+        self.running.clock.offset += timedelta(seconds=RESEND_AFTER_SECONDS)
+        self.look()
 
     async def settled(self, seconds: float = SETTLE_SECONDS) -> list[Violation]:
         """What does not hold when nothing is under way any more, or the time is over."""

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -17,9 +19,17 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.system, pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
+@pytest.fixture(scope="module")
+def images() -> Iterator[Path]:
+    """Memory images that the tests here share; the first one that creates a sandbox makes them."""
+    folder = Path(tempfile.mkdtemp(prefix="nestbox-images-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest_asyncio.fixture
-async def nestbox() -> AsyncIterator[Platform]:
-    async with platform() as created:
+async def nestbox(images: Path) -> AsyncIterator[Platform]:
+    async with platform(images) as created:
         yield created
 
 

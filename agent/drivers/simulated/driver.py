@@ -1,8 +1,8 @@
 """A driver whose machines run no code.
 
-Each sandbox has a folder: `disk/` is its disk, `state.json` says whether it runs (and as which incarnation) or is
-paused. So a restarted agent adopts what ran, though no process did: a simulated machine ends only by a command, by a
-fault, or with `state.json`.
+Each sandbox has a folder: `disk/` is its disk, `template` names the template that it stands on, and `state.json` says
+whether it runs (and as which incarnation) or is paused. So a restarted agent adopts what ran, though no process did: a
+simulated machine ends only by a command, by a fault, or with `state.json`.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from agent.drivers.driver import (
 )
 from agent.drivers.simulated.disk import Disk
 from agent.drivers.simulated.faults import STAGES, Faults
-from agent.drivers.simulated.kept import Kept, Note
+from agent.drivers.simulated.kept import Kept, Note, blocks_of
 from agent.drivers.simulated.machine import SimulatedMachine
 from agent.errors import AgentError, Code
 from agent.machine import Cause, Spec, TemplateType
@@ -93,6 +93,7 @@ class SimulatedDriver:
                 self._disk(spec.sandbox_id).make()
             else:
                 shutil.copytree(source, self._folder / str(spec.sandbox_id) / "disk")
+                (self._folder / str(spec.sandbox_id) / "template").write_text(str(spec.template_id))
             return await self._launch("start", spec, incarnation, stage)
         except BaseException:
             self._remove_folder(spec.sandbox_id)
@@ -167,9 +168,8 @@ class SimulatedDriver:
         if not self._templates.has(template.template_id):
             if not self._snapshots.has(snapshot_id):
                 raise AgentError(Code.UNKNOWN_SNAPSHOT, "Nothing was kept under this id.")
-            progress(0)
-            await self.faults.strike("make_template")
             progress(50)
+            await self.faults.strike("make_template")
             note = self._snapshots.note(snapshot_id)
             disk = self._snapshots.disk(snapshot_id)
             kept = Note(template.name, str(template.template_id), note.vcpus, note.memory_mb, note.disk_size_mb)
@@ -178,15 +178,18 @@ class SimulatedDriver:
         return self._image(template.template_id)
 
     async def remove_template(self, template_id: UUID) -> None:
-        """Removes its folder, unless a sandbox stands on it."""
+        """Removes its folder, unless a sandbox or a snapshot of one stands on it."""
         await self.faults.strike("remove_template")
-        if any(machine.spec.template_id == template_id for machine in self._machines.values()):
+        standing = (path.read_text() for path in self._folder.glob("*/template"))
+        if self._templates.has(template_id) and (
+            str(template_id) in standing or self._snapshots.stands_on(template_id)
+        ):
             raise AgentError(Code.TEMPLATE_IN_USE, "A sandbox on this host stands on the template.")
         self._templates.drop(template_id)
 
     async def stored_bytes(self, sandbox_id: UUID) -> int:
-        """Of its disk."""
-        return sum(path.stat().st_blocks * 512 for path in (self._folder / str(sandbox_id)).rglob("*"))
+        """Of its folder."""
+        return await asyncio.to_thread(blocks_of, self._folder / str(sandbox_id))
 
     async def tend(self) -> None:
         """There is no pool."""
@@ -228,7 +231,7 @@ class SimulatedDriver:
 
     def _image(self, template_id: UUID) -> TemplateImage:
         note = self._templates.note(template_id)
-        stored_bytes = sum(path.stat().st_blocks * 512 for path in self._templates.disk(template_id).rglob("*"))
+        stored_bytes = blocks_of(self._templates.disk(template_id).parent)
         return TemplateImage(
             note.template_name,
             note.vcpus,

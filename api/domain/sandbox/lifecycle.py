@@ -150,8 +150,9 @@ HOLDS_CAPACITY = frozenset(
 )
 """States in which a sandbox holds vCPUs and memory of its host."""
 
-ACCEPTS_EXEC = frozenset({State.RUNNING})
-"""States in which commands run and files are read and written."""
+ACCEPTS_EXEC = frozenset({State.RUNNING, State.SNAPSHOTTING})
+"""States in which commands run and files are read and written. While a sandbox is snapshotted its machine stands still
+for some tens of milliseconds, which whoever uses it need not know; a paused one has none then, and its host says so."""
 
 NEEDS_HOST = frozenset(State) - {State.PENDING, State.FAILED, State.DELETING, State.DELETED}
 """States that mean nothing to a user while the host does not answer: they are shown as unreachable."""

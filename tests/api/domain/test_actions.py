@@ -19,8 +19,9 @@ def test_what_is_paused_can_be_resumed_and_deleted_and_made_a_template_of() -> N
     assert _allowed(state=State.PAUSED) == wanted
 
 
-def test_what_is_being_kept_can_be_deleted_only() -> None:
-    assert _allowed(state=State.SNAPSHOTTING) == {Action.SET_TIMEOUT, Action.DELETE}
+def test_what_is_being_kept_can_be_used_and_deleted() -> None:
+    used = {Action.EXEC, Action.READ_FILE, Action.WRITE_FILE, Action.PING}
+    assert _allowed(state=State.SNAPSHOTTING) == used | {Action.SET_TIMEOUT, Action.DELETE}
 
 
 def test_what_is_paused_can_be_used_where_that_resumes_it() -> None:

@@ -32,9 +32,14 @@ async def _accepted_and_not_sent(running: Running, sandbox_id: UUID) -> None:
 async def _unknown_to_its_host(running: Running, sandbox_id: UUID) -> UUID:
     """A row as that of a sandbox, of which there is no machine."""
     row_id = new_id()
+    columns = await running.database.fetchval(
+        """SELECT string_agg(attname, ', ') FROM pg_attribute
+        WHERE attrelid = 'sandboxes'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''"""
+    )
     await running.database.execute(
-        """INSERT INTO sandboxes SELECT (jsonb_populate_record(s, jsonb_build_object('id', $2::uuid))).*
-        FROM sandboxes s WHERE id = $1""",
+        f"""INSERT INTO sandboxes ({columns}) SELECT {columns} FROM (
+            SELECT (jsonb_populate_record(s, jsonb_build_object('id', $2::uuid))).* FROM sandboxes s WHERE id = $1
+        ) copy""",  # noqa: S608 - names of columns
         sandbox_id,
         row_id,
     )

@@ -17,6 +17,7 @@ from api.errors import Conflict, Forbidden, Invalid, NestboxError, NotFound
 from api.ids import PLATFORM_TEAM_ID, new_id
 from tests.agent.serving import Served
 from tests.api.running import Running
+from tests.waiting import eventually
 
 
 async def _template_rows(running: Running) -> list[tuple[str, str]]:
@@ -100,6 +101,11 @@ async def test_progress_is_told_live(running: Running, served: Served) -> None:
     assert host_id is not None
     assert begun.operation.template_id is not None
     held = (await served.templates())[f"tpl-{begun.operation.template_id}"]
+
+    async def is_taken_in() -> bool:
+        return bool(await running.database.fetchval("SELECT sequence FROM template_hosts") == held.sequence)
+
+    await eventually(is_taken_in)
     await running.database.execute("UPDATE template_hosts SET sequence = $1", held.sequence - 1)
     reported = await running.services.resources.hosts.client(host_id).list_machines()
     (template,) = reported.templates

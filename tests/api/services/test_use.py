@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from agent.drivers.simulated.faults import Hang
 from api.domain.command import ExecCommand
+from api.domain.operation import OperationState
 from api.domain.sandbox import Cause, State
 from api.errors import Conflict, NestboxError, Unavailable
 from api.hosts.client import HostClient
@@ -146,3 +148,29 @@ async def test_a_command_that_has_begun_is_not_run_twice(
     assert isinstance(await task, (Conflict, Unavailable))
     assert calls.count == 1
     assert (await running.get(sandbox.id)).state is State.PAUSED
+
+
+async def test_what_is_being_snapshotted_can_be_used(running: Running, served: Served) -> None:
+    sandbox, hang = await running.created(), Hang()
+    await running.services.files.write(running.principal, sandbox.id, PATH, chunks(b"old"))
+    served.driver.faults.inject("snapshot.save", hang)
+    begun = await running.services.templates.create(running.principal, sandbox.id, "used", wait_seconds=0)
+    await asyncio.wait_for(hang.reached.wait(), 10)
+    assert (await running.get(sandbox.id)).state is State.SNAPSHOTTING
+    for work in USES.values():
+        assert await work(running, sandbox.id) in {b"old", b""}
+    hang.released.set()
+    assert (await running.ended(begun.operation.id)).state is OperationState.SUCCEEDED
+
+
+async def test_what_is_snapshotted_while_it_is_paused_cannot_be_used(running: Running, served: Served) -> None:
+    sandbox, hang = await running.created(), Hang()
+    await running.services.sandboxes.pause(running.principal, sandbox.id)
+    served.driver.faults.inject("snapshot.save", hang)
+    begun = await running.services.templates.create(running.principal, sandbox.id, "unused", wait_seconds=0)
+    await asyncio.wait_for(hang.reached.wait(), 10)
+    with pytest.raises(Conflict) as refused:
+        await _exec(running, sandbox.id)
+    assert refused.value.code == "WRONG_STATE"
+    hang.released.set()
+    assert (await running.ended(begun.operation.id)).state is OperationState.SUCCEEDED
