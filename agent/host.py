@@ -261,6 +261,17 @@ class Host:
                 _log.exception("the driver's own task failed")
             await asyncio.sleep(TEND_AGAIN_SECONDS)
 
+    def works(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What it does by itself for as long as it is there, each to be run as a task."""
+        return (
+            self.prepare(),
+            self.keep_house(),
+            self.collect_again_and_again(),
+            self.reaper.run(),
+            self.watchdog.run(),
+            self.tend_driver(),
+        )
+
     async def settle(self) -> None:
         """Waits for commands that are under way, for `STOP_SECONDS` at most, and takes no new machines meanwhile."""
         self._parts.closed_to_new = True
@@ -342,15 +353,7 @@ async def open_host(
                 host = Host(data_dir, parts, garbage_kept)
                 try:
                     await host.adopt()
-                    works = (
-                        host.prepare(),
-                        host.keep_house(),
-                        host.collect_again_and_again(),
-                        host.reaper.run(),
-                        host.watchdog.run(),
-                        host.tend_driver(),
-                    )
-                    _ = [spawn(work) for work in works]
+                    _ = [spawn(work) for work in host.works()]
                     yield host
                 except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
                     failure = error

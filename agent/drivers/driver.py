@@ -313,7 +313,8 @@ class Driver(Protocol):
         """
 
     async def stored_bytes(self, sandbox_id: UUID) -> int:
-        """The blocks that the files of a sandbox take on the host's disk: overlay, its own layers, what was saved."""
+        """The blocks that the files of a sandbox take on the host's disk: overlay, its own layers, what was saved. May
+        be asked while other things are done with it."""
 
     async def tend(self) -> None:
         """Keeps the warm pool filled, in the background, until it is cancelled. To be run beside everything else."""
@@ -324,7 +325,7 @@ class Driver(Protocol):
 
     async def garbage(self, sandboxes: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
         """What lies in its folders, belongs to none of these sandboxes and snapshots nor to an image or pool, and is
-        not being made now. Touches nothing."""
+        not being made now. A machine that runs is none of it. Touches nothing."""
 
     async def leftovers(self) -> frozenset[UUID]:
         """Sandboxes of which files are there, whatever state they are in."""

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from agent.drivers.driver import Death
-from agent.drivers.simulated import Die, Fail
+from agent.drivers.simulated import Die, Fail, Faults
 from agent.drivers.simulated.kept import Note
 from agent.errors import AgentError, Code
 from agent.forks import FORK_KEPT_SECONDS
@@ -149,9 +149,10 @@ async def test_a_removal_that_fails_is_tried_again_and_keeps_no_agent_from_start
         with refused(Code.DISK_FULL):
             await agent.delete_template(template_id)
         assert await how(agent, template_id) == "deleting"
-    async with serving(tmp_path) as agent:
-        agent.driver.faults.inject("remove_template", Fail(FULL))
-        await agent.host._parts.templates.tend()
+    faults = Faults()
+    faults.inject("remove_template", Fail(FULL))
+    async with serving(tmp_path, faults=faults) as agent:
+        await eventually(lambda: not faults.unfired)
         assert await how(agent, template_id) == "deleting"
         await agent.host._parts.templates.tend()
         assert await how(agent, template_id) == "deleted"

@@ -201,7 +201,7 @@ class SimulatedDriver:
 
     async def garbage(self, sandboxes: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
         """Folders of sandboxes and snapshots that are not known."""
-        unknown = sorted(await self.leftovers() - sandboxes)
+        unknown = sorted(await self.leftovers() - sandboxes - self._machines.keys())
         folders = [
             Leftover(
                 f"{self._folder.name}/{one}", await self.stored_bytes(one), "A sandbox that the ledger does not know."
