@@ -128,7 +128,7 @@ class Audit:
     async def _write(self, deed: Deed, result: str) -> None:
         line = deed.line(self._clock.now(), result)
         try:
-            await audit.insert(self._database, line)
+            await audit.insert_alone(self._database, line)
         except NestboxError as error:
             said = {"actor": line.actor, "action": line.action, "target": line.target, "result": result}
             _log.error("audit line lost", request_id=line.request_id, code=error.code, **said)
