@@ -346,7 +346,7 @@ async def open_host(
                     return await forks.on_template(template_id) + inventory.machines_on(template_id)
 
                 templates = Templates(driver, TemplateRecords(ledger, inventory, now), users, spawn, faults)
-                capacity = Capacity(available_mb)
+                capacity = Capacity(available_mb, driver.reclaimable_mb)
                 parts = Parts(
                     driver, ledger, inventory, capacity, templates, forks, now, monotonic, spawn, faults=faults
                 )

@@ -29,11 +29,13 @@ class Capacity:
     The rule: what the kernel says is available, less what machines that are being started right now will take, less
     `HOST_RESERVE_MB`, must hold the new one's memory and `MACHINE_OVERHEAD_MB`. Machines that run count by what they
     use, not by what they may use: clones share their image's pages, and the control plane decides how far to overbook.
+    What the driver's pool uses counts as available: a machine that needs it gets it (`Driver.reclaimable_mb`).
     """
 
-    def __init__(self, available_mb: Callable[[], int] | None) -> None:
+    def __init__(self, available_mb: Callable[[], int] | None, reclaimable_mb: Callable[[], int] = lambda: 0) -> None:
         """`available_mb` None: without limit, for machines that use no memory."""
         self._available_mb = available_mb
+        self._reclaimable_mb = reclaimable_mb
         self._being_started_mb = 0
 
     @contextmanager
@@ -41,7 +43,7 @@ class Capacity:
         """Holds a machine's memory while it is started. Raises: AgentError NO_CAPACITY."""
         need = spec.memory_mb + MACHINE_OVERHEAD_MB
         if self._available_mb is not None:
-            free = self._available_mb() - HOST_RESERVE_MB - self._being_started_mb
+            free = self._available_mb() + self._reclaimable_mb() - HOST_RESERVE_MB - self._being_started_mb
             if free < need:
                 raise AgentError(
                     Code.NO_CAPACITY,

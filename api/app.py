@@ -48,7 +48,11 @@ def build_app(settings: Settings) -> Starlette:
         authority=authority_in(settings.authority_dir),
         faults=armed(settings.api_faults),
     )
-    reconciler = Reconciler(services, keep_events=timedelta(days=settings.event_retention_days))
+    reconciler = Reconciler(
+        services,
+        keep_events=timedelta(days=settings.event_retention_days),
+        keep_audit=timedelta(days=settings.audit_retention_days),
+    )
     schema = build_schema()
     sdl = print_sdl(schema)
     site = Site(settings.allowed_origins, frozenset(settings.trusted_proxies), settings.public_url)
@@ -70,7 +74,7 @@ def build_app(settings: Settings) -> Starlette:
             Route("/graphql", GraphQLOverHTTP(gateway)),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway)),
             Route("/sandboxes/{id}/files", FileEndpoint(services, callers)),
-            Route("/hosts/register", RegistrationEndpoint(services)),
+            Route("/hosts/register", RegistrationEndpoint(services, callers)),
             *_oidc_routes(settings, services, callers),
             Route(
                 "/auth/{name:path}",

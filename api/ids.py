@@ -59,6 +59,11 @@ def wire_id(kind: Kind, value: UUID) -> str:
     return f"{kind.value}-{value}"
 
 
+def is_wire_id(text: str) -> bool:
+    """Whether this is an id of something, whatever that is."""
+    return _WIRE_ID.fullmatch(text) is not None
+
+
 def parse_id(kind: Kind, text: str, *, path: tuple[str, ...] = ()) -> UUID:
     """The UUID in a wire id of this kind.
 

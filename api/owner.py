@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from api.domain.principal import ALL_SCOPES, SYSTEM_ACTOR, Role, Scope
 from api.errors import Invalid
 from api.hosts.authority import authority_in
-from api.ids import DEFAULT_TEAM_ID, Kind, wire_id
+from api.ids import DEFAULT_TEAM_ID, PLATFORM_TEAM_ID, Kind, wire_id
+from api.services.audit import Deed
 from api.services.services import Services
 from api.settings import Settings
 
@@ -20,10 +22,17 @@ async def _services(settings: Settings) -> AsyncIterator[Services]:
         yield services
 
 
+@asynccontextmanager
+async def _doing(settings: Settings, action: str, team_id: UUID | None = None) -> AsyncIterator[Services]:
+    """Services for one change, which leaves a line in the audit log."""
+    async with _services(settings) as services, services.audit.doing(Deed(action, SYSTEM_ACTOR, team_id)):
+        yield services
+
+
 async def create_key(settings: Settings, name: str, *, admin: bool, scopes: str = "") -> str:
     """A new API key of the default team; `scopes` are separated by commas, and all of them when it is empty."""
     wanted = _scopes(scopes) if scopes else ALL_SCOPES
-    async with _services(settings) as services:
+    async with _doing(settings, "createApiKey", DEFAULT_TEAM_ID) as services:
         return await services.api_keys.make(name, team_id=DEFAULT_TEAM_ID, is_platform_admin=admin, scopes=wanted)
 
 
@@ -49,13 +58,13 @@ async def list_keys(settings: Settings) -> str:
 
 async def revoke_key(settings: Settings, key: str) -> str:
     """Ends an API key, as `ApiKeys.end` takes it; the id of the key."""
-    async with _services(settings) as services:
+    async with _doing(settings, "revokeApiKey") as services:
         return wire_id(Kind.API_KEY, await services.api_keys.end(key))
 
 
 async def create_user(settings: Settings, email: str, name: str, *, admin: bool) -> str:
     """A new account in the default team, as its owner if it is a platform admin's; its password."""
-    async with _services(settings) as services:
+    async with _doing(settings, "createUser", DEFAULT_TEAM_ID) as services:
         return await services.users.create(
             email,
             name,
@@ -84,7 +93,7 @@ async def list_users(settings: Settings) -> str:
 
 async def reset_password(settings: Settings, email: str) -> str:
     """A new password for somebody, whose sessions end within seconds."""
-    async with _services(settings) as services:
+    async with _doing(settings, "resetPassword") as services:
         return await services.users.reset_password(email)
 
 
@@ -124,13 +133,13 @@ async def list_base_templates(settings: Settings) -> str:
 
 async def add_base_template(settings: Settings, name: str, description: str, disk_size_mb: int) -> str:
     """Says whether it was `added` or `there` already."""
-    async with _services(settings) as services:
+    async with _doing(settings, "addBaseTemplate", PLATFORM_TEAM_ID) as services:
         return "added" if await services.base_templates.add(name, description, disk_size_mb) else "there"
 
 
 async def remove_base_template(settings: Settings, name: str) -> str:
     """Refused while a sandbox stands on it; its name otherwise."""
-    async with _services(settings) as services:
+    async with _doing(settings, "removeBaseTemplate", PLATFORM_TEAM_ID) as services:
         await services.base_templates.remove(name)
     return name
 
@@ -139,5 +148,8 @@ async def create_host_token(settings: Settings) -> str:
     """A token with which one host can join within the next hour."""
     authority = authority_in(settings.authority_dir)
     url = settings.database_url.get_secret_value()
-    async with Services(url, host_addresses=(), agent_token="", authority=authority) as services:
+    async with (
+        Services(url, host_addresses=(), agent_token="", authority=authority) as services,
+        services.audit.doing(Deed("createHostToken", SYSTEM_ACTOR)),
+    ):
         return (await services.registrations.new_token(SYSTEM_ACTOR)).token

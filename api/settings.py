@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     log_level: str = "info"
     event_retention_days: int = Field(default=30, ge=1, le=3650)
     """How long lines of the event log are kept."""
+    audit_retention_days: int = Field(default=365, ge=30, le=3650)
+    """How long lines of the audit log are kept; the database refuses to remove younger ones than 30 days."""
     api_faults: dict[str, str] = {}
     """For tests only: where this replica is to fail, as JSON (`api/faults.py`)."""
 

@@ -63,6 +63,8 @@ class Place:
     agent_dir: Path
     programs: Mapping[str, int]
     """Their pids by name."""
+    postgres: int
+    """The pid of its first process."""
     keeps: Keeps
 
 
@@ -85,6 +87,22 @@ class Held:
     rss_mib: float
 
 
+def cpu_seconds(place: Place) -> dict[str, float]:
+    """Processor time that each part has used so far; PostgreSQL's with that of its sessions, also of ended ones."""
+    found = {name: _cpu(psutil.Process(pid)) for name, pid in place.programs.items()}
+    server = psutil.Process(place.postgres)
+    times = server.cpu_times()
+    ended = float(times.children_user + times.children_system)
+    found["PostgreSQL"] = _cpu(server) + ended + sum(_cpu(session) for session in server.children())
+    found["this benchmark"] = _cpu(psutil.Process())
+    return found
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 @asynccontextmanager
 async def simulated_place() -> AsyncIterator[Place]:
     """PostgreSQL, agent and control plane, each a process; machines run no code."""
@@ -102,7 +120,7 @@ async def simulated_place() -> AsyncIterator[Place]:
             token = (agent.folder / "token").read_text().strip()
             programs = {"agent": agent.pid, "api": api.pid}
             key = made.stdout.strip().splitlines()[-1]
-            yield Place(api.url, key, url, agent.port, token, agent.data_dir, programs, simulated_kept)
+            yield Place(api.url, key, url, agent.port, token, agent.data_dir, programs, server.pid, simulated_kept)
         finally:
             api.kill()
             agent.kill()
@@ -123,7 +141,9 @@ async def real_place() -> AsyncIterator[Place]:
         agent_dir = up.data_dir / "agent"
         token = (agent_dir / "token").read_text().strip()
         try:
-            yield Place(up.url, up.key, server.url(NAME), up.agent_port, token, agent_dir, programs, real_kept)
+            yield Place(
+                up.url, up.key, server.url(NAME), up.agent_port, token, agent_dir, programs, server.pid, real_kept
+            )
         finally:
             up.interrupt()
             await up.ended()
@@ -208,13 +228,15 @@ async def churn(place: Place, count: int, lanes: int) -> tuple[Lives, list[str],
     async with connect(place.url, place.key) as client:
         warm_up = max(lanes, int(count * WARM_UP))
         first = await live_all(client, itertools.islice(numbers, warm_up), lanes)
-        before = held(place)
+        before, used = held(place), cpu_seconds(place)
         lives = await live_all(client, numbers, lanes)
         after = held(place)
+        cpu = {name: seconds - used[name] for name, seconds in cpu_seconds(place).items()}
     wrong = first.failures + lives.failures + leaks(before, after) + await left_behind(place)
     figures = [
         Figure("lives, create to delete", "per second", [lives.done / lives.seconds]),
         *(Figure(name, "ms", samples) for name, samples in lives.times.items() if samples),
+        *(Figure(f"CPU of {name}", "ms a life", [seconds * 1000 / lives.done]) for name, seconds in cpu.items()),
         *(
             Figure(f"{name}: growth of {what}", unit, [amount], limit)
             for name in after

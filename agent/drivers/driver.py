@@ -319,6 +319,10 @@ class Driver(Protocol):
     async def tend(self) -> None:
         """Keeps the warm pool filled, in the background, until it is cancelled. To be run beside everything else."""
 
+    def reclaimable_mb(self) -> int:
+        """Memory, in MiB, that it uses for nobody yet and gives back to a machine that would find none otherwise. It
+        counts as available."""
+
     async def garbage(self, sandboxes: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
         """What lies in its folders, belongs to none of these sandboxes and snapshots nor to an image or pool, and is
         not being made now. A machine that runs is none of it. Touches nothing."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from api.db.database import Database, Row
+from api.db.database import Database, Row, Statements
 from api.db.events import BEFORE, insert_events, insert_operation_events
 from api.db.operations import OPERATION_COLUMNS, operation_of
 from api.db.sandboxes import JOINS, SANDBOX_COLUMNS, sandbox_of
@@ -142,7 +142,7 @@ _REFUSE = f"""WITH moved AS (
 
 
 async def create(
-    database: Database,
+    database: Statements,
     acceptance: Acceptance,
     sandbox_id: UUID,
     creation: Creation,
@@ -173,7 +173,7 @@ async def create(
 
 
 async def move(
-    database: Database,
+    database: Statements,
     acceptance: Acceptance,
     sandbox_id: UUID,
     *,
@@ -194,7 +194,7 @@ async def move(
 
 
 async def set_timeout(
-    database: Database,
+    database: Statements,
     team_id: UUID,
     sandbox_id: UUID,
     timeout_sec: int,

@@ -67,10 +67,11 @@ class Statements(Protocol):
 
 
 class Transaction:
-    """One transaction (`Database.transaction`): all of its statements happen, or none."""
+    """One transaction (`Database.transaction`): all of its statements happen, or none. `is_committed` says which."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self.is_committed = False
 
     async def rows(self, statement: str, *arguments: object) -> Sequence[Row]:
         """All rows of a statement."""
@@ -164,14 +165,16 @@ class Database:
             transaction = connection.transaction()
             with translated():
                 await transaction.start()
+            statements = Transaction(connection)
             try:
-                yield Transaction(connection)
+                yield statements
             except BaseException:
                 with translated():
                     await transaction.rollback()
                 raise
             with translated():
                 await transaction.commit()
+            statements.is_committed = True
         finally:
             await self._opened.release(connection)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from api.db.commands import NEW_OPERATION, RESULT, Acceptance, Accepted, accepted, common
-from api.db.database import Database, Row
+from api.db.database import Database, Row, Statements
 from api.db.events import BEFORE, insert_events, insert_operation_events
 from api.db.operations import OPERATION_COLUMNS, operation_of, stages_json
 from api.db.sandboxes import JOINS, SANDBOX_COLUMNS, sandbox_of
@@ -82,7 +82,7 @@ WHERE p.host_id = $1 AND o.kind = 'fork' AND (o.state = 'running' OR o.id IN (
 
 
 async def create(
-    database: Database,
+    database: Statements,
     acceptance: Acceptance,
     parent_id: UUID,
     children: Collection[UUID],

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from api.db.database import Database
+from api.db.database import Database, Statements
 from api.domain.host import Registration
 
 _REGISTER = """WITH token AS (
@@ -20,7 +20,7 @@ SELECT id FROM host"""
 
 
 async def insert(
-    database: Database, token_id: UUID, secret_sha256: bytes, actor: str, now: datetime, expires_at: datetime
+    database: Statements, token_id: UUID, secret_sha256: bytes, actor: str, now: datetime, expires_at: datetime
 ) -> None:
     """Keeps a new token."""
     await database.execute(

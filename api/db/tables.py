@@ -1,5 +1,5 @@
-"""The whole schema on a page, but for people and how they get in, which are in `people_tables.py`. Alembic's
-migrations make exactly this, and a test compares the two.
+"""The whole schema on a page, but for people and how they get in (`people_tables.py`), the audit log and quotas
+(`oversight_tables.py`). Alembic's migrations make exactly this, and a test compares the two.
 
 Ids are UUIDs of version 7, made by the control plane. TEXT ids exist only where a column points at things of
 several kinds (`audit_log.actor`, `audit_log.resource`). Times are `timestamptz`. MB means MiB.
@@ -30,6 +30,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+import api.db.oversight_tables
 import api.db.people_tables  # noqa: F401 - the tables that are not on this page
 from api.db.types import Xid8
 from api.domain.operation import OperationKind, OperationState
@@ -354,21 +355,3 @@ class Cluster(SQLModel, table=True):
     id: UUID = Field(
         sa_column=Column(postgresql.UUID(as_uuid=True), nullable=False, server_default=text("gen_random_uuid()"))
     )
-
-
-class AuditLog(SQLModel, table=True):
-    """Who did what to what. Append-only; `actor` and `resource` are wire ids of several kinds."""
-
-    __tablename__ = "audit_log"
-    __table_args__ = (Index("audit_log_team", "team_id", "id"),)
-
-    id: UUID = _id()
-    at: datetime = _time()
-    team_id: UUID = _ref("teams.id")
-    actor: str = _text()
-    action: str = _text()
-    resource: str = _text()
-    result: str = _text()
-    request_id: str = _text(default="")
-    address: str = _text(default="")
-    detail: dict[str, Any] = _json()

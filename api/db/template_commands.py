@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from api.db.commands import RESULT, Acceptance, Accepted, accepted, common
-from api.db.database import Database
+from api.db.database import Database, Statements
 from api.db.events import BEFORE, insert_events, insert_operation_events
 from api.db.operations import OPERATION_COLUMNS, operation_of
 from api.db.templates import TEMPLATE_COLUMNS, template_of
@@ -74,7 +74,7 @@ class Removal:
 
 
 async def create(
-    database: Database,
+    database: Statements,
     acceptance: Acceptance,
     sandbox_id: UUID,
     template: NewTemplate,
@@ -90,7 +90,7 @@ async def create(
 
 
 async def delete(
-    database: Database, acceptance: Acceptance, template_id: UUID, teams: Collection[UUID]
+    database: Statements, acceptance: Acceptance, template_id: UUID, teams: Collection[UUID]
 ) -> Removal | None:
     """Takes a template of one of these teams away from its users; its name is free from here on.
 

@@ -20,13 +20,15 @@ from api.http.connected import while_connected
 from api.http.errors import error_response, error_response_for
 from api.http.json import JSONResponse
 from api.http.multipart import FormFiles
-from api.ids import Kind, parse_id
+from api.ids import Kind, parse_id, wire_id
+from api.services.audit import Deed
 from api.services.files import FileDownload
 from api.services.services import Services
 
 UPLOAD_IDLE_SECONDS_MAX = 60.0
 """How long an upload may pause between two chunks before it is given up."""
 METHODS = "GET, PUT, POST"
+_WRITES = frozenset({"PUT", "POST"})
 
 
 class FileEndpoint:
@@ -46,10 +48,14 @@ class FileEndpoint:
             query = _query(scope)
             if method == "GET":
                 await self._download(receive, send, (principal, sandbox_id, _one(query, "path")))
-            elif method == "PUT":
-                await self._upload(scope, receive, send, (principal, sandbox_id, _one(query, "path")), _mode(query))
-            elif method == "POST":
-                await self._upload_form(scope, receive, send, (principal, sandbox_id, _one(query, "path")))
+            elif method in _WRITES:
+                target = (principal, sandbox_id, _one(query, "path"))
+                async with self._services.audit.doing(self._deed(scope, principal, sandbox_id)):
+                    if method == "PUT":
+                        written = await self._upload(receive, target, _mode(query))
+                    else:
+                        written = await self._upload_form(scope, receive, target)
+                await written(scope, receive, send)
             else:
                 response = error_response(
                     405, "METHOD_NOT_ALLOWED", f"Use {METHODS}.", request_id, headers={"allow": METHODS}
@@ -61,6 +67,10 @@ class FileEndpoint:
             response = error_response_for(error, request_id)
             await response(scope, receive, send if method == "GET" else lingering(receive, send))
 
+    def _deed(self, scope: Scope, principal: Principal, sandbox_id: UUID) -> Deed:
+        address, target = self._callers.site.address(scope), wire_id(Kind.SANDBOX, sandbox_id)
+        return Deed.of(principal, "putFile", request_id=scope["state"]["request_id"], address=address, target=target)
+
     async def _download(self, receive: Receive, send: Send, target: tuple[Principal, UUID, str]) -> None:
         download = await while_connected(receive, self._services.files.open(*target))
         sending = self._services.auth.while_good(target[0], _send_file(send, download, target[2]))
@@ -69,17 +79,12 @@ class FileEndpoint:
         except Unauthenticated as error:
             raise _Broken from error
 
-    async def _upload(
-        self, scope: Scope, receive: Receive, send: Send, target: tuple[Principal, UUID, str], mode: int
-    ) -> None:
+    async def _upload(self, receive: Receive, target: tuple[Principal, UUID, str], mode: int) -> JSONResponse:
         writing = self._services.files.write(*target, _patient(receive), mode=mode)
         size_bytes = await self._services.auth.while_good(target[0], writing)
-        response = JSONResponse({"path": target[2], "sizeBytes": size_bytes})
-        await response(scope, receive, send)
+        return JSONResponse({"path": target[2], "sizeBytes": size_bytes})
 
-    async def _upload_form(
-        self, scope: Scope, receive: Receive, send: Send, target: tuple[Principal, UUID, str]
-    ) -> None:
+    async def _upload_form(self, scope: Scope, receive: Receive, target: tuple[Principal, UUID, str]) -> JSONResponse:
         principal, sandbox_id, directory = target
         form = FormFiles(Headers(scope=scope).get("content-type"), _patient(receive))
         written = []
@@ -90,8 +95,7 @@ class FileEndpoint:
             written.append({"path": path, "sizeBytes": size_bytes})
         if not written:
             raise Invalid("The form holds no file; give each part a `filename`.", code="MALFORMED_FORM")
-        response = JSONResponse({"files": written})
-        await response(scope, receive, send)
+        return JSONResponse({"files": written})
 
 
 class _Broken(Exception):

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.errors import Invalid, NestboxError, NotFound
 from api.http.caller import Callers, cookie, cookie_line, session_token
-from api.http.sessions import session_cookie
+from api.http.sessions import session_cookie, stranger, tell_who
 from api.oidc import OidcClient
 from api.services.services import Services
 
@@ -54,10 +54,13 @@ class OidcEndpoints:
             state, nonce, verifier = _kept(cookie(headers, COOKIE))
             code = _code(request, state)
             identity = await self._client.finish(code, nonce, verifier)
-            user = await self._services.users.recognise(
-                identity.subject, identity.email, identity.name, new_users=self._new_users
-            )
-            begun = await self._services.sessions.begin(user.id, instead_of=session_token(headers))
+            deed = stranger(self._callers, request.scope, "signIn")
+            async with self._services.audit.doing(deed):
+                user = await self._services.users.recognise(
+                    identity.subject, identity.email, identity.name, new_users=self._new_users
+                )
+                begun = await self._services.sessions.begin(user.id, instead_of=session_token(headers))
+                tell_who(deed, begun)
         except NestboxError as error:
             response = _failed(error)
         else:

@@ -6,9 +6,11 @@ from starlette.types import Receive, Scope, Send
 from api.domain.host import Registration
 from api.errors import Invalid
 from api.http.bodies import lingering, read_body
+from api.http.caller import Callers
 from api.http.errors import error_response, error_response_for
 from api.http.json import JSONResponse, parse_json
-from api.ids import Kind, parse_id
+from api.http.sessions import stranger
+from api.ids import Kind, parse_id, wire_id
 from api.services.services import Services
 
 BODY_BYTES_MAX = 64 * 1024
@@ -19,8 +21,9 @@ class RegistrationEndpoint:
     """An ASGI application. The body is `{"token", "hostId", "address", "name", "request"}`, all texts; the answer is
     `{"certificate", "authority"}`, both PEM."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, callers: Callers) -> None:
         self._services = services
+        self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -30,7 +33,10 @@ class RegistrationEndpoint:
                 response = error_response(405, "METHOD_NOT_ALLOWED", "Use POST.", request_id, headers={"allow": "POST"})
             else:
                 token, registration = _read(parse_json(await read_body(scope, receive, limit_bytes=BODY_BYTES_MAX)))
-                joined = await self._services.registrations.register(token, registration)
+                deed = stranger(self._callers, scope, "registerHost")
+                async with self._services.audit.doing(deed):
+                    joined = await self._services.registrations.register(token, registration)
+                    deed.actor = deed.target = wire_id(Kind.HOST, registration.host_id)
                 content = {"certificate": joined.certificate.decode(), "authority": joined.authority.decode()}
                 response = JSONResponse(content, 201)
         except ClientDisconnect:

@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from api.domain.audit import ANONYMOUS
 from api.domain.session import SESSION_LIFE, Session
 from api.errors import Invalid, NotFound, Unauthenticated
 from api.http.bodies import lingering, read_body
@@ -16,6 +17,7 @@ from api.http.errors import error_response, error_response_for
 from api.http.json import JSONResponse, parse_json
 from api.http.negotiation import is_json
 from api.ids import Kind, wire_id
+from api.services.audit import Deed
 from api.services.services import Services
 from api.services.sessions import NewSession
 
@@ -72,13 +74,21 @@ class SessionEndpoints:
 
     async def _sign_in(self, scope: Scope, content: Mapping[str, Any]) -> JSONResponse:
         email, password = _text(content, "email"), _text(content, "password")
-        user = await self._services.users.prove(email, password, self._callers.site.address(scope))
-        begun = await self._services.sessions.begin(user.id, instead_of=session_token(Headers(scope=scope)))
+        deed = stranger(self._callers, scope, "signIn")
+        async with self._services.audit.doing(deed):
+            user = await self._services.users.prove(email, password, deed.address)
+            begun = await self._services.sessions.begin(user.id, instead_of=session_token(Headers(scope=scope)))
+            tell_who(deed, begun)
         _log.info("signed_in", user_id=str(user.id))
         return self.signed_in(scope, begun)
 
     async def _sign_out(self, scope: Scope, content: Mapping[str, Any]) -> JSONResponse:  # noqa: ARG002
-        await self._services.sessions.end(session_token(Headers(scope=scope)))
+        deed = stranger(self._callers, scope, "signOut")
+        session = await self._current(scope)
+        if session is not None:
+            deed.actor, deed.team_id = session.principal.actor, session.principal.team_id
+            async with self._services.audit.doing(deed):
+                await self._services.sessions.end(session_token(Headers(scope=scope)))
         secure = self._callers.site.is_secure(scope)
         removal = cookie_line(SESSION_COOKIE, "", path="/", seconds=0, secure=secure)
         return JSONResponse({"user": None}, headers={"set-cookie": removal})
@@ -97,13 +107,15 @@ class SessionEndpoints:
 
     async def _accept(self, scope: Scope, content: Mapping[str, Any]) -> JSONResponse:
         session = await self._current(scope)
-        user, invitation = await self._services.invitations.accept(
-            _text(content, "token"),
-            session=session,
-            password=_text(content, "password") if content.get("password") is not None else None,
-            name=_text(content, "name") if content.get("name") is not None else "",
-            address=self._callers.site.address(scope),
-        )
+        deed = stranger(self._callers, scope, "acceptInvitation")
+        if session is not None:
+            deed.actor = session.principal.actor
+        password = _text(content, "password") if content.get("password") is not None else None
+        name = _text(content, "name") if content.get("name") is not None else ""
+        async with self._services.audit.doing(deed):
+            user, invitation = await self._services.invitations.accept(
+                _text(content, "token"), session=session, password=password, name=name, address=deed.address
+            )
         _log.info("invitation_accepted", user_id=str(user.id), team_id=str(invitation.team_id))
         begun = await self._services.sessions.begin(
             user.id, instead_of=session_token(Headers(scope=scope)), team_id=invitation.team_id
@@ -124,6 +136,18 @@ class SessionEndpoints:
             return await self._services.sessions.authenticate(token)
         except Unauthenticated:
             return None
+
+
+def stranger(callers: Callers, scope: Scope, action: str) -> Deed:
+    """What somebody does who has not proved yet who they are."""
+    request_id: str = scope["state"]["request_id"]
+    return Deed(action, ANONYMOUS, request_id=request_id, address=callers.site.address(scope))
+
+
+def tell_who(deed: Deed, begun: NewSession) -> None:
+    """Says whose deed it was, once they have signed in."""
+    principal = begun.session.principal
+    deed.actor, deed.team_id, deed.target = principal.actor, principal.team_id, principal.actor
 
 
 def session_cookie(callers: Callers, scope: Scope, begun: NewSession) -> str:

@@ -17,13 +17,20 @@ from api.services.services import Services
 class Reconciler:
     """Tasks without input: each pass reads everything, decides, and acts once. Safe in any number of replicas."""
 
-    def __init__(self, services: Services, *, keep_events: timedelta = timedelta(days=30)) -> None:
-        """`services` need not be open yet. `keep_events`: how long lines of the event log are kept."""
+    def __init__(
+        self,
+        services: Services,
+        *,
+        keep_events: timedelta = timedelta(days=30),
+        keep_audit: timedelta = timedelta(days=365),
+    ) -> None:
+        """`services` need not be open yet. `keep_events`: how long lines of the event log are kept; `keep_audit`:
+        those of the audit log."""
         self._services = services
         self._hosts: list[HostTasks] = []
         self._joined = JoinedTask(services)
         self._unplaced = UnplacedTask(services)
-        self._retention = RetentionTask(services, keep_events)
+        self._retention = RetentionTask(services, keep_events, keep_audit)
 
     async def run(self) -> None:
         """Runs until cancelled, while the services are open. Run it in the task group of the application."""

@@ -1,4 +1,4 @@
-"""The event log is kept for some days: what is older is removed, a batch at a time."""
+"""The event log and the audit log are kept for some days: what is older is removed, a batch at a time."""
 
 import asyncio
 from datetime import timedelta
@@ -23,10 +23,11 @@ _log = structlog.get_logger()
 class RetentionTask:
     """One replica at a time does it; two would do no harm."""
 
-    def __init__(self, services: Services, keep: timedelta) -> None:
-        """`keep`: how long a line is kept."""
+    def __init__(self, services: Services, keep: timedelta, keep_audit: timedelta) -> None:
+        """`keep`: how long a line of the event log is kept; `keep_audit`: one of the audit log, 30 days at least."""
         self._services = services
         self._keep = keep
+        self._keep_audit = keep_audit
         self._record = TaskRecord("event retention", services.resources.clock)
 
     def status(self) -> TaskStatus:
@@ -52,4 +53,7 @@ class RetentionTask:
                 break
         if total:
             _log.info("events removed", count=total)
-        self._record.succeeded(f"{total} removed")
+        removed_audit = await self._services.audit.prune(self._keep_audit)
+        if removed_audit:
+            _log.info("audit lines removed", count=removed_audit)
+        self._record.succeeded(f"{total} removed, and {removed_audit} of the audit log")

@@ -10,6 +10,7 @@ from api.domain import host as domain
 from api.domain.principal import require_platform_admin
 from api.domain.status import TaskStatus as TaskStatusRecord
 from api.ids import Kind, parse_id, wire_id
+from api.schema.audit import AuditArgument, AuditConnection, audit_log, chosen
 from api.schema.context import OperationInfo
 from api.schema.fields import resolved
 from api.schema.node import Node
@@ -131,6 +132,13 @@ class Admin(PeopleAdministration):
         chosen = template_filter(criteria)
         found = await info.context.services.templates.list_of_all_teams(info.context.principal, chosen, page)
         return template_connection(found, chosen, of_all_teams=True)
+
+    @resolved("What was done on the platform, and by whom, in all teams and none, the newest first, a page at a time.")
+    async def audit_log(
+        self, info: OperationInfo, first: First = None, after: After = None, criteria: AuditArgument = None
+    ) -> AuditConnection:
+        page = requested_page(first, after, None, None)
+        return audit_log(await info.context.services.audit.of_all(info.context.principal, chosen(criteria), page))
 
     @resolved("The tasks of the reconciler of the replica that answers.")
     def reconciler(self, info: OperationInfo) -> list[TaskStatus]:

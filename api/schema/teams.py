@@ -7,6 +7,7 @@ import strawberry
 from api.domain import team as domain
 from api.ids import Kind, wire_id
 from api.schema.api_keys import ApiKeyConnection, api_keys
+from api.schema.audit import AuditArgument, AuditConnection, audit_log, chosen
 from api.schema.context import OperationInfo
 from api.schema.fields import resolved
 from api.schema.invitations import InvitationConnection, invitations
@@ -40,6 +41,13 @@ class Team(Node):
     ) -> ApiKeyConnection | None:
         page = requested_page(first, after, last, before)
         return api_keys(await info.context.services.api_keys.list(info.context.principal, page))
+
+    @resolved("What was done in it, and by whom, the newest first, a page at a time. Needs the scope TEAM_ADMIN.")
+    async def audit_log(
+        self, info: OperationInfo, first: First = None, after: After = None, criteria: AuditArgument = None
+    ) -> AuditConnection | None:
+        page = requested_page(first, after, None, None)
+        return audit_log(await info.context.services.audit.of_team(info.context.principal, chosen(criteria), page))
 
 
 @strawberry.type

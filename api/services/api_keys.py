@@ -14,7 +14,8 @@ from api.domain.api_key import KEYS_PER_TEAM_MAX, ApiKey, check_expiry, check_ke
 from api.domain.page import Page, PageRequest
 from api.domain.principal import ALL_SCOPES, Principal, PrincipalKind, Scope, require, with_included
 from api.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
-from api.ids import Kind, new_id, parse_id
+from api.ids import Kind, new_id, parse_id, wire_id
+from api.services.audit import note
 from api.services.beliefs import Beliefs
 from api.services.tokens import Token, decode_id
 
@@ -106,6 +107,7 @@ class ApiKeys:
             creator = await person_behind(transaction, principal)
             await api_keys.insert(transaction, made, token.sha256, now, expires_at=expires_at, created_by=creator)
             shown = await api_keys.get(transaction, principal.team_id, token.id)
+            await note(transaction, now, wire_id(Kind.API_KEY, token.id))
         if shown is None:
             raise no_such_key()
         return NewKey(shown, f"{PREFIX}{token}")
@@ -117,7 +119,10 @@ class ApiKeys:
             MissingScope: for all but admins of the team. NotFound.
         """
         require(principal, Scope.TEAM_ADMIN)
-        await api_keys.revoke(self._database, key_id, self._clock.now(), team_id=principal.team_id)
+        now = self._clock.now()
+        async with self._database.transaction() as transaction:
+            if await api_keys.revoke(transaction, key_id, now, team_id=principal.team_id):
+                await note(transaction, now, wire_id(Kind.API_KEY, key_id))
         self._beliefs.forget()
         shown = await api_keys.get(self._database, principal.team_id, key_id)
         if shown is None:
@@ -141,7 +146,10 @@ class ApiKeys:
             raise Invalid("A key needs at least one scope.", path=("scopes",))
         token = Token.make(new_id())
         made = Principal(PrincipalKind.KEY, token.id, name, team_id, with_included(scopes), is_platform_admin)
-        await api_keys.insert(self._database, made, token.sha256, self._clock.now())
+        now = self._clock.now()
+        async with self._database.transaction() as transaction:
+            await api_keys.insert(transaction, made, token.sha256, now)
+            await note(transaction, now, wire_id(Kind.API_KEY, token.id))
         return f"{PREFIX}{token}"
 
     async def end(self, text: str) -> UUID:
@@ -153,8 +161,11 @@ class ApiKeys:
         """
         match = _KEY_OR_FIRST_PART.fullmatch(text)
         key_id = (decode_id(match[1]) if match else None) or _parse_key_id(text)
-        if not await api_keys.revoke(self._database, key_id, self._clock.now()):
-            raise NotFound("There is no such key, or it was revoked before.")
+        now = self._clock.now()
+        async with self._database.transaction() as transaction:
+            if not await api_keys.revoke(transaction, key_id, now):
+                raise NotFound("There is no such key, or it was revoked before.")
+            await note(transaction, now, wire_id(Kind.API_KEY, key_id))
         self._beliefs.forget()
         return key_id
 

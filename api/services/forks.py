@@ -8,7 +8,8 @@ from api.db.errors import KeyUsedError
 from api.domain.operation import FINISHED, Operation, OperationKind
 from api.domain.principal import Principal, Scope, require
 from api.domain.sandbox import Action, ForkSandbox, Sandbox, State, accepted_in, check_forking, inherit
-from api.ids import new_id
+from api.ids import Kind, new_id, wire_id
+from api.services.audit import note
 from api.services.commands import Commands
 from api.services.idempotency import check_wait, repeatable
 from api.services.moves import Moves, why_not_moved
@@ -66,9 +67,12 @@ class Forks:
             acceptance = self._moves.acceptance(principal, OperationKind.FORK, State.SNAPSHOTTING, repetition)
             children = [new_id() for _ in range(command.count)]
             try:
-                accepted = await forks.create(
-                    self._database, acceptance, parent.id, children, forking, accepted_in(Action.FORK)
-                )
+                async with self._database.transaction() as transaction:
+                    accepted = await forks.create(
+                        transaction, acceptance, parent.id, children, forking, accepted_in(Action.FORK)
+                    )
+                    if accepted is not None:
+                        await note(transaction, acceptance.now, wire_id(Kind.SANDBOX, parent.id))
             except KeyUsedError:
                 accepted = None
             if accepted is None:

@@ -14,8 +14,9 @@ from api.domain.session import Session
 from api.domain.team import MEMBERS_PER_TEAM_MAX, TEAMS_PER_USER_MAX, check_may_give
 from api.domain.user import User, check_email, check_new_password, check_user_name
 from api.errors import Conflict, Forbidden, Invalid, NotFound
-from api.ids import new_id
+from api.ids import Kind, new_id, wire_id
 from api.services.api_keys import person_behind
+from api.services.audit import note, now_doing
 from api.services.memberships import acting_role
 from api.services.passwords import Passwords
 from api.services.sessions import Sessions
@@ -78,13 +79,17 @@ class Invitations:
             inviting = await person_behind(transaction, principal)
             await invitations.insert(transaction, wanted, token.sha256, inviting)
             stored = await invitations.find(transaction, token.id, now)
+            await note(transaction, now, wire_id(Kind.INVITATION, token.id))
         return NewInvitation(stored.invitation if stored else wanted, str(token))
 
     async def revoke(self, principal: Principal, invitation_id: UUID) -> None:
         """Takes an open invitation back. Raises: MissingScope for all but admins of the team. NotFound."""
         require(principal, Scope.TEAM_ADMIN)
-        if not await invitations.revoke(self._database, principal.team_id, invitation_id, self._clock.now()):
-            raise NotFound("There is no such open invitation.", path=("id",))
+        now = self._clock.now()
+        async with self._database.transaction() as transaction:
+            if not await invitations.revoke(transaction, principal.team_id, invitation_id, now):
+                raise NotFound("There is no such open invitation.", path=("id",))
+            await note(transaction, now, wire_id(Kind.INVITATION, invitation_id))
 
     async def look(self, text: str) -> Invitation:
         """The invitation of a token. Raises: NotFound."""
@@ -123,6 +128,10 @@ class Invitations:
             if new is not None:
                 await users.insert(transaction, new, password_hash=hashed)
             await self._join(transaction, invitation, user)
+            deed = now_doing()
+            if deed is not None:
+                deed.actor, deed.team_id = wire_id(Kind.USER, user.id), invitation.team_id
+            await note(transaction, self._clock.now(), wire_id(Kind.INVITATION, invitation.id))
         self._sessions.forget()
         return user, invitation
 

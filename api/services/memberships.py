@@ -14,6 +14,7 @@ from api.domain.principal import Principal, PrincipalKind, Role, Scope, require,
 from api.domain.team import Member, check_may_change, check_may_give
 from api.errors import Conflict, Forbidden, MissingScope, NotFound
 from api.services.api_keys import ApiKeys
+from api.services.audit import note, now_doing
 from api.services.sessions import Sessions
 
 
@@ -138,6 +139,11 @@ class Memberships:
         async with self._database.transaction() as transaction:
             await teams.lock(transaction, principal.team_id)
             yield transaction
+            deed = now_doing()
+            if deed is not None:
+                # who leaves a team may be acting for another
+                deed.team_id = principal.team_id
+            await note(transaction, self._clock.now())
         self._sessions.forget()
         self._api_keys.forget()
 

@@ -20,7 +20,8 @@ from api.domain.sandbox import (
     shown_state,
 )
 from api.errors import Conflict, Internal, NestboxError
-from api.ids import new_id
+from api.ids import Kind, new_id, wire_id
+from api.services.audit import note
 from api.services.commands import Commands
 from api.services.idempotency import Repeatable, check_wait, repeatable
 from api.services.outcome import Outcome, Outcomes
@@ -61,15 +62,18 @@ class Moves:
         repetition = repeatable(key, {"kind": kind, "sandbox_id": str(sandbox_id)})
         acceptance = self.acceptance(principal, kind, target, repetition)
         try:
-            accepted = await commands.move(
-                self._database,
-                acceptance,
-                sandbox_id,
-                target=target,
-                goal=goal,
-                sources=_sources(action),
-                needs_host=action is not Action.DELETE,
-            )
+            async with self._database.transaction() as transaction:
+                accepted = await commands.move(
+                    transaction,
+                    acceptance,
+                    sandbox_id,
+                    target=target,
+                    goal=goal,
+                    sources=_sources(action),
+                    needs_host=action is not Action.DELETE,
+                )
+                if accepted is not None:
+                    await note(transaction, acceptance.now, wire_id(Kind.SANDBOX, sandbox_id))
         except KeyUsedError:
             accepted = None
         if accepted is None:

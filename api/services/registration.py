@@ -18,6 +18,7 @@ from api.errors import Conflict, Forbidden, Unauthenticated
 from api.hosts.authority import RENEWED_BEFORE, Authority
 from api.hosts.client import HostClient
 from api.ids import new_id
+from api.services.audit import note
 from api.services.resources import Resources
 
 TOKEN_LIFETIME = timedelta(hours=1)
@@ -62,7 +63,9 @@ class Registrations:
         token_id, secret = new_id(), _encode(secrets.token_bytes(SECRET_BYTES))
         expires_at = now + TOKEN_LIFETIME
         digest = hashlib.sha256(secret.encode()).digest()
-        await host_tokens.insert(self._resources.database, token_id, digest, actor, now, expires_at)
+        async with self._resources.database.transaction() as transaction:
+            await host_tokens.insert(transaction, token_id, digest, actor, now, expires_at)
+            await note(transaction, now)
         return NewToken(f"nbh_{_encode(token_id.bytes)}_{secret}_{authority.fingerprint}", expires_at)
 
     async def register(self, token: str, registration: Registration) -> Joined:

@@ -22,7 +22,8 @@ from api.domain.sandbox import (
 from api.domain.template import TemplateType
 from api.errors import Conflict, Invalid, NestboxError, NotFound, Unavailable
 from api.hosts.errors import HostCallError
-from api.ids import new_id
+from api.ids import Kind, new_id, wire_id
+from api.services.audit import note
 from api.services.commands import Commands
 from api.services.idempotency import check_wait, repeatable
 from api.services.moves import Moves
@@ -79,9 +80,12 @@ class Sandboxes:
         repetition = repeatable(command.idempotency_key, {"kind": OperationKind.CREATE, **asdict(creation)})
         acceptance = self._moves.acceptance(principal, OperationKind.CREATE, State.STARTING, repetition)
         try:
-            accepted = await commands.create(
-                self._database, acceptance, new_id(), creation, self._resources.hosts.host_ids
-            )
+            async with self._database.transaction() as transaction:
+                accepted = await commands.create(
+                    transaction, acceptance, new_id(), creation, self._resources.hosts.host_ids
+                )
+                if accepted is not None:
+                    await note(transaction, acceptance.now, wire_id(Kind.SANDBOX, accepted.sandbox.id))
         except (KeyUsedError, Conflict):
             # the template was deleted in that moment, if it is not the key
             accepted = None

@@ -11,6 +11,7 @@ from api.faults import NO_FAULTS, Faults
 from api.hosts.authority import Authority
 from api.hosts.registry import HostRegistry
 from api.services.api_keys import ApiKeys
+from api.services.audit import Audit
 from api.services.auth import Auth
 from api.services.base_templates import BaseTemplates
 from api.services.cluster import Cluster
@@ -71,6 +72,7 @@ class Services:
         self._listener = Listener(database, self.feed.wake)
         waker = Waker(database, self.feed.wake)
         self.resources = Resources(database, registry, clock, Tasks(), waker, Cluster(database), faults)
+        self.audit = Audit(database, clock, self.resources.tasks)
         self.reports = Reports(self.resources, outcomes)
         self.commands = Commands(self.resources, self.reports, outcomes)
         moves = Moves(self.resources, self.commands, outcomes)

@@ -52,7 +52,7 @@ class Tasks:
 
         async def told() -> None:
             try:
-                await work
+                await _contained(name, work)
             finally:
                 done.set()
 

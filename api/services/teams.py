@@ -14,7 +14,8 @@ from api.domain.principal import (
 )
 from api.domain.team import TEAMS_PER_USER_MAX, Team, TeamOfUser, TeamSummary, check_team_name
 from api.errors import Conflict, Forbidden
-from api.ids import new_id
+from api.ids import Kind, new_id, wire_id
+from api.services.audit import note
 from api.services.sessions import Sessions
 
 
@@ -50,6 +51,7 @@ class Teams:
                 raise Conflict(f"A person can be in at most {TEAMS_PER_USER_MAX} teams.", code="LIMIT_REACHED")
             await teams.insert(transaction, team)
             await memberships.insert(transaction, team.id, principal.id, Role.OWNER, team.created_at)
+            await note(transaction, team.created_at, wire_id(Kind.TEAM, team.id))
         self._sessions.forget()
         return team
 

@@ -29,7 +29,8 @@ from api.domain.template import (
 )
 from api.errors import Conflict, Forbidden, NestboxError, NotFound
 from api.hosts.errors import HostCallError
-from api.ids import PLATFORM_TEAM_ID, new_id
+from api.ids import PLATFORM_TEAM_ID, Kind, new_id, wire_id
+from api.services.audit import note
 from api.services.commands import Commands
 from api.services.idempotency import check_wait, repeatable
 from api.services.moves import Moves, why_not_moved
@@ -144,9 +145,12 @@ class Templates:
             acceptance = self._moves.acceptance(principal, kind, State.SNAPSHOTTING, repetition)
             refused: NestboxError | None = None
             try:
-                accepted = await template_commands.create(
-                    self._database, acceptance, sandbox_id, template, accepted_in(Action.CREATE_TEMPLATE)
-                )
+                async with self._database.transaction() as transaction:
+                    accepted = await template_commands.create(
+                        transaction, acceptance, sandbox_id, template, accepted_in(Action.CREATE_TEMPLATE)
+                    )
+                    if accepted is not None:
+                        await note(transaction, acceptance.now, wire_id(Kind.TEMPLATE, template.id))
             except KeyUsedError:
                 accepted = None
             except Conflict as taken:
@@ -189,7 +193,10 @@ class Templates:
             if forbidden is not None:
                 raise Forbidden(forbidden, path=("id",))
             try:
-                removal = await template_commands.delete(self._database, acceptance, template_id, teams)
+                async with self._database.transaction() as transaction:
+                    removal = await template_commands.delete(transaction, acceptance, template_id, teams)
+                    if removal is not None:
+                        await note(transaction, acceptance.now, wire_id(Kind.TEMPLATE, template_id))
             except KeyUsedError:
                 removal = None
         if removal is None:

@@ -20,6 +20,8 @@ from api.domain.sandbox import (
 )
 from api.errors import Conflict, NestboxError
 from api.hosts.errors import HostCallError
+from api.ids import Kind, wire_id
+from api.services.audit import note
 from api.services.moves import Moves
 from api.services.places import raise_refusal
 from api.services.reports import Reports
@@ -49,15 +51,19 @@ class Timeouts:
         """
         require(principal, Scope.WRITE)
         check_timeout(timeout_sec)
-        sandbox = await commands.set_timeout(
-            self._database,
-            principal.team_id,
-            sandbox_id,
-            timeout_sec,
-            actor=principal.actor,
-            now=self._resources.clock.now(),
-            states=accepted_in(Action.SET_TIMEOUT),
-        )
+        now = self._resources.clock.now()
+        async with self._database.transaction() as transaction:
+            sandbox = await commands.set_timeout(
+                transaction,
+                principal.team_id,
+                sandbox_id,
+                timeout_sec,
+                actor=principal.actor,
+                now=now,
+                states=accepted_in(Action.SET_TIMEOUT),
+            )
+            if sandbox is not None:
+                await note(transaction, now, wire_id(Kind.SANDBOX, sandbox_id))
         if sandbox is None:
             raise await self._why_not(principal, sandbox_id)
         self._resources.waker.wake()

@@ -18,8 +18,9 @@ from api.domain.user import (
     normal_password,
 )
 from api.errors import Conflict, Forbidden, NotFound, Unauthenticated
-from api.ids import new_id
+from api.ids import Kind, new_id, wire_id
 from api.services.api_keys import ApiKeys
+from api.services.audit import note, now_doing
 from api.services.passwords import Passwords
 from api.services.sessions import Sessions
 from api.services.stops import Stops
@@ -64,6 +65,9 @@ class Users:
         email, password = check_email(email), normal_password(password)
         async with self._throttle.attempt(email, address):
             account = await users.find(self._database, email)
+            deed = now_doing()
+            if deed is not None and account is not None:
+                deed.target = wire_id(Kind.USER, account.user.id)
             fits = await self._passwords.fits(account.password_hash if account else None, password)
             if account is None or not fits or account.user.deactivated_at is not None:
                 raise Unauthenticated("The email address or the password is wrong.", code="WRONG_CREDENTIALS")
@@ -124,6 +128,7 @@ class Users:
         hashed = await self._passwords.hash(password)
         async with self._database.transaction() as transaction:
             await users.set_password(transaction, principal.id, hashed)
+            await note(transaction, self._clock.now(), principal.actor)
             await self._sessions.end_all(transaction, principal.id, but=principal.session_id)
         self._sessions.forget()
 
@@ -170,6 +175,7 @@ class Users:
             user = await users.get(transaction, user_id)
             if user is None:
                 raise no_such_user()
+            await note(transaction, now)
         self._forget()
         await self._stops.pause(stopped.sandbox_ids)
         return user, stopped
@@ -180,6 +186,8 @@ class Users:
         async with self._database.transaction() as transaction:
             await users.set_deactivated(transaction, user_id, None)
             user = await users.get(transaction, user_id)
+            if user is not None:
+                await note(transaction, self._clock.now())
         self._forget()
         if user is None:
             raise no_such_user()
@@ -194,6 +202,8 @@ class Users:
                 _refuse_last_admin(admins, user_id)
             await users.set_platform_admin(transaction, user_id, is_platform_admin=is_platform_admin)
             user = await users.get(transaction, user_id)
+            if user is not None:
+                await note(transaction, self._clock.now())
         self._forget()
         if user is None:
             raise no_such_user()
@@ -214,6 +224,7 @@ class Users:
                 raise NotFound("There is no such team.", path=("teamId",))
             await users.insert(transaction, user, password_hash=hashed)
             await memberships.insert(transaction, team_id, user.id, role, user.created_at)
+            await note(transaction, user.created_at, wire_id(Kind.USER, user.id))
         return password
 
     async def reset_password(self, email: str) -> str:
@@ -227,6 +238,7 @@ class Users:
         async with self._database.transaction() as transaction:
             await users.set_password(transaction, account.user.id, hashed)
             await self._sessions.end_all(transaction, account.user.id)
+            await note(transaction, self._clock.now(), wire_id(Kind.USER, account.user.id))
         return password
 
     async def everybody(self) -> Sequence[User]:

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from agent.drivers.driver import Death
-from agent.drivers.simulated import Die, Fail, Hang
+from agent.drivers.simulated import Die, Fail, Hang, SimulatedDriver
 from agent.errors import AgentError, Code
 from agent.keeper import COMMANDS_MAX
 from agent.machine import Cause
@@ -285,6 +285,15 @@ async def test_memory_is_counted_for_machines_that_start_at_once(tmp_path: Path)
                 await agent.create(refused_id, memory_mb=641)
             assert refused_id not in await agent.inventory()
             hang.released.set()
+
+
+async def test_memory_of_the_pool_counts_as_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(tmp_path, available_mb=lambda: 256 + 600) as agent:
+        with refused(Code.NO_CAPACITY):
+            await agent.create(new_sandbox())
+    monkeypatch.setattr(SimulatedDriver, "reclaimable_mb", lambda _: 40)
+    async with serving(tmp_path / "pooled", available_mb=lambda: 256 + 600) as agent:
+        await agent.create(new_sandbox())
 
 
 async def test_a_ping_is_activity(agent: Served) -> None:

@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ COPIED = ("agent", "alembic", "api", "benchmarks", "nestbox", "proto", "tests", 
 ALWAYS_TRIED = {"late-report", "revert-without-generation"}
 TRIED = BUGS if profile() == "deep" else [bug for bug in BUGS if bug.stem in ALWAYS_TRIED]
 
+LANES = 2
 TESTS_FAILED = 1
 """pytest's exit status; others say that the tests could not be run."""
 
@@ -45,23 +48,36 @@ def test_there_are_enough_of_them() -> None:
     assert len(BUGS) >= 10
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("bug", TRIED, ids=lambda bug: bug.stem)
-def test_a_bug_is_noticed(bug: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Future[subprocess.CompletedProcess[str]]]]:
+    """The runs of the tests that must notice, some at once: they mostly wait."""
+    with ThreadPoolExecutor(LANES) as pool:
+        yield {bug: pool.submit(run_with, bug, tmp_path_factory.mktemp(bug.stem)) for bug in TRIED}
+        pool.shutdown(cancel_futures=True)
+
+
+def run_with(bug: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Runs the tests that must notice a bug, on a copy of the tree that has it."""
     for name in COPIED:
-        source, target = ROOT / name, tmp_path / name
+        source, target = ROOT / name, folder / name
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
         else:
             shutil.copy(source, target)
     # not inside of any repository, so that git takes the paths as they are
-    subprocess.run(["git", "apply", "-C1", str(bug)], cwd=tmp_path, check=True, env={"GIT_CEILING_DIRECTORIES": "/"})
-    done = subprocess.run(
+    subprocess.run(["git", "apply", "-C1", str(bug)], cwd=folder, check=True, env={"GIT_CEILING_DIRECTORIES": "/"})
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *catchers(bug)],
-        cwd=tmp_path,
+        cwd=folder,
         env=os.environ | {"NESTBOX_MODEL": "quick"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("bug", TRIED, ids=lambda bug: bug.stem)
+def test_a_bug_is_noticed(bug: Path, tried: "dict[Path, Future[subprocess.CompletedProcess[str]]]") -> None:
+    done = tried[bug].result()
     assert done.returncode == TESTS_FAILED, done.stdout + done.stderr

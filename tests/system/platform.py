@@ -35,6 +35,8 @@ class Platform:
         self.api_port, self.agent_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.api_port}"
         self.key = ""
+        # else machines that no sandbox asked for stand among those that tests count
+        self.pool_max = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
 
@@ -57,6 +59,7 @@ class Platform:
         self._starts += 1
         environment = {name: value for name, value in os.environ.items() if not name.startswith("NESTBOX_")}
         environment.pop("DATABASE_URL", None)
+        environment["NESTBOX_AGENT_POOL_MAX"] = str(self.pool_max)
         command = [sys.executable, "-m", "nestbox", "up", "--data-dir", str(self.data_dir)]
         command += ["--api-port", str(self.api_port), "--agent-port", str(self.agent_port), *options]
         with self._output_file.open("wb") as output:

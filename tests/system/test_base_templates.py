@@ -39,7 +39,8 @@ async def test_one_that_is_imported_is_used_at_once_and_kept_as_long_as_it_is_us
     async with platform() as running:
         await running.start()
         settings = read_settings(os.environ, root=os.geteuid() == 0, home=Path.home())
-        [disk] = (settings.cache_dir / "images").glob("root-*/disk")
+        # those of former recipes may lie there too
+        disk = max((settings.cache_dir / "images").glob("root-*/disk"), key=lambda path: path.stat().st_mtime)
         archive = await asyncio.to_thread(of_disk, disk, tmp_path)
         assert [error["code"] for error in (await create(running, "mine"))["userErrors"]] == ["NOT_FOUND"]
 

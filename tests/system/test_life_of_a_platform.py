@@ -108,6 +108,7 @@ def _jails(nestbox: Platform) -> list[int]:
 
 
 async def test_the_first_start_prints_a_line_that_creates_a_sandbox(nestbox: Platform) -> None:
+    nestbox.pool_max = 2
     await nestbox.start()
     line = nestbox.output.split("Create a sandbox:")[1].split("Ctrl-C")[0].strip()
     assert line.startswith("curl ")
@@ -126,6 +127,7 @@ async def test_the_first_start_prints_a_line_that_creates_a_sandbox(nestbox: Pla
 
     nestbox.interrupt()
     assert await nestbox.ended() == 0
+    assert nestbox.processes() == {}, "machines of the pool end with the agent"
 
 
 @pytest.mark.parametrize("name", ["agent", "api", "postgres"])

@@ -7,6 +7,7 @@ which needs delegation (systemd: `Delegate=yes`), else below the root if the age
 import contextlib
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,9 @@ CONTROLLERS = ("memory", "cpu", "pids")
 _ABSENT_WITHOUT_SWAP_ACCOUNTING = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max"})
 CPU_PERIOD_US = 100_000
 SHARES_A_MACHINE, SHARES_MAX = 1024, 262_144  # the kernel's default of a group, and its most
+WEIGHTS = {"cpu.shares": (SHARES_A_MACHINE // 10, SHARES_A_MACHINE), "cpu.weight": (10, 100)}
+"""Of versions 1 and 2: in the background, and usually. With much less than a tenth nothing would ever come about there
+on a host that is busy, and deadlines pass."""
 QEMU_OVERHEAD_MB = 192  # program, translation buffer and device buffers, at most; the idle share is ~40 MB
 # QEMU's threads beside vCPUs: up to 64 for disk requests (its thread pool's limit; one that is refused is the end of
 # QEMU), the main loop, one for RCU, and some to spare.
@@ -26,6 +30,8 @@ class Limits:
 
     memory_mb: int
     vcpus: int
+    in_background: bool = False
+    """Nobody waits for it: others go first, until `Group.come_forward`."""
 
     @property
     def memory_bytes(self) -> int:
@@ -39,6 +45,10 @@ class Limits:
         """Processes and threads."""
         return self.vcpus + PIDS_BESIDE_VCPUS
 
+    def weight(self, file: str) -> int:
+        """What is written to it."""
+        return WEIGHTS[file][0 if self.in_background else 1]
+
     @property
     def cpu_quota_us(self) -> int:
         """Per period: all vCPUs at full speed, and half a processor for device work and translation."""
@@ -51,6 +61,15 @@ class Group:
 
     folders: tuple[Path, ...]
     events: Path | None  # where oom_kill is counted
+    weigh: Callable[[], None] = lambda: None  # what its weight changes for all groups together
+
+    def come_forward(self) -> None:
+        """From now on somebody waits for it: it weighs as much as others. Raises: OSError."""
+        for folder in self.folders:
+            for file, (_, usual) in WEIGHTS.items():
+                if (folder / file).exists():
+                    (folder / file).write_text(str(usual))
+        self.weigh()
 
     def add(self, pid: int) -> None:
         """Puts a process in. Each write can take ~10 ms in the kernel. Raises: OSError."""
@@ -91,6 +110,8 @@ class Groups:
     version: int
     parents: dict[str, Path]
     shortcomings: list[str] = field(default_factory=list)
+    background: set[str] = field(default_factory=set)
+    """Names of groups that others go before."""
 
     def group(self, name: str) -> Group:
         """The group of that name, made or not."""
@@ -125,6 +146,9 @@ class Groups:
                 _enable(parent)
         for folder in group.folders:
             folder.mkdir(exist_ok=True)
+        if limits.in_background:
+            self.background.add(name)
+            group.weigh = lambda: self._come_forward(name)
         self._weigh()
         values = _values_v2 if self.version == 2 else _values_v1
         for controller, parent in self.parents.items():
@@ -136,18 +160,27 @@ class Groups:
                         raise
         return group
 
+    def _come_forward(self, name: str) -> None:
+        self.background.discard(name)
+        self._weigh()
+
     def _weigh(self) -> None:
         """Under version 1 a group weighs as much as one process beside it, whatever is in it: all machines together
         would get what one busy process gets. So their common group weighs as much as its machines. Under version 2
-        the neighbours are whole services: machines get up to four times the weight of one."""
+        the neighbours are whole services: machines get up to four times the weight of one. Those in the background
+        add nothing: without others, the agent itself goes before them."""
         parent = self.parents.get("cpu")
         if parent is None:
             return
-        count = sum(entry.is_dir() for entry in parent.iterdir())
+        names = {entry.name for entry in parent.iterdir() if entry.is_dir()}
+        self.background &= names
+        count = len(names - self.background)
         if self.version == 2:
-            (parent / "cpu.weight").write_text(str(max(100, min(50 * count, 400))))
+            least, usual = WEIGHTS["cpu.weight"]
+            (parent / "cpu.weight").write_text(str(max(usual, min(50 * count, 400)) if count else least))
         else:
-            (parent / "cpu.shares").write_text(str(min(SHARES_A_MACHINE * count, SHARES_MAX)))
+            least, usual = WEIGHTS["cpu.shares"]
+            (parent / "cpu.shares").write_text(str(max(least, min(usual * count, SHARES_MAX))))
 
     def close(self) -> None:
         """Removes the parents if no machine is left."""
@@ -171,7 +204,11 @@ def _values_v1(limits: Limits) -> dict[str, dict[str, int | str]]:
             "memory.limit_in_bytes": limits.memory_bytes,
             "memory.memsw.limit_in_bytes": limits.memory_bytes,
         },
-        "cpu": {"cpu.cfs_period_us": CPU_PERIOD_US, "cpu.cfs_quota_us": limits.cpu_quota_us},
+        "cpu": {
+            "cpu.cfs_period_us": CPU_PERIOD_US,
+            "cpu.cfs_quota_us": limits.cpu_quota_us,
+            "cpu.shares": limits.weight("cpu.shares"),
+        },
         "pids": {"pids.max": limits.pids},
     }
 
@@ -179,7 +216,7 @@ def _values_v1(limits: Limits) -> dict[str, dict[str, int | str]]:
 def _values_v2(limits: Limits) -> dict[str, dict[str, int | str]]:
     return {
         "memory": {"memory.max": limits.memory_bytes, "memory.swap.max": 0, "memory.oom.group": 1},
-        "cpu": {"cpu.max": f"{limits.cpu_quota_us} {CPU_PERIOD_US}"},
+        "cpu": {"cpu.max": f"{limits.cpu_quota_us} {CPU_PERIOD_US}", "cpu.weight": limits.weight("cpu.weight")},
         "pids": {"pids.max": limits.pids},
     }
 

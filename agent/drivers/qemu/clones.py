@@ -65,9 +65,21 @@ class Cloner:
             undo.pop_all()
         return machine
 
-    async def clone(self, folder: Path, spec: Spec, incarnation: UUID, image: Image, stage: StageMark) -> QemuMachine:
-        """A new machine in a new folder, with its identity set and its disk as large as asked for. Nothing is left
-        after a failure or a cancellation. Raises: AgentError, as `Driver.start`."""
+    async def clone(
+        self,
+        folder: Path,
+        spec: Spec,
+        incarnation: UUID,
+        image: Image,
+        stage: StageMark,
+        *,
+        in_background: bool = False,
+    ) -> QemuMachine:
+        """A new machine in a new folder, with its identity set and its disk as large as asked for. One that is made
+        `in_background` lets all others go first. Nothing is left after a failure or a cancellation.
+
+        Raises: AgentError, as `Driver.start`.
+        """
         known_mb = image.manifest.disk_size_mb
         check_disk_size(spec, known_mb)
         ram_fd = await self.store.sealed_ram(image)
@@ -85,7 +97,9 @@ class Cloner:
                 raise disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error
             stage("disk")
             with closing(state_fd):
-                running = await self.launcher.launch(self._plan(spec, incarnation, image, folder, ram_fd, state_fd))
+                plan = self._plan(spec, incarnation, image, folder, ram_fd, state_fd)
+                limits = dataclasses.replace(plan.limits, in_background=in_background)
+                running = await self.launcher.launch(dataclasses.replace(plan, limits=limits))
                 machine = QemuMachine(folder, image, incarnation, running)
                 undo.push_async_callback(machine.end)
                 stage("spawn")

@@ -5,8 +5,11 @@ import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
+
+import structlog
 
 from agent.drivers.driver import (
     DriverFacts,
@@ -19,7 +22,7 @@ from agent.drivers.driver import (
     StageMark,
     TemplateImage,
 )
-from agent.drivers.qemu import accelerator, layers, prerequisites, records, saved, templates, tsc
+from agent.drivers.qemu import accelerator, garbage, layers, prerequisites, records, saved, templates, tsc
 from agent.drivers.qemu.adoption import Adopter
 from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import find_groups
@@ -50,6 +53,10 @@ STARTS_PER_CPU = 2
 """Clones that are started at once: more of them only wait for each other, and the first for the last."""
 
 
+SEALED_LOOK_SECONDS = 30.0
+log = structlog.get_logger()
+
+
 class QemuDriver:
     """Runs sandboxes as jailed QEMU processes; see `agent.drivers.driver.Driver` for what each method promises."""
 
@@ -64,9 +71,10 @@ class QemuDriver:
             settings.data_dir / "snapshots", settings.machines_dir, Layers(settings.data_dir / "layers")
         )
         self._templates = Templates(settings, self._store, self._snapshots)
-        self._pool = Pool(settings.data_dir / "pool", self._store, settings.pool_max, self._default_image)
         self._turns = asyncio.Semaphore(STARTS_PER_CPU * len(os.sched_getaffinity(0)))
         self._tasks = Tasks()
+        self._pool = Pool(settings.data_dir / "pool", self._store, settings.pool_max, self._default_image, self._tasks)
+        self._starting: set[UUID] = set()
         self._machines: dict[UUID, QemuMachine] = {}
         self._host: Host | None = None
 
@@ -87,6 +95,8 @@ class QemuDriver:
             )
         for folder in (settings.data_dir, settings.images_dir, settings.machines_dir):
             folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        # First of all: what an earlier agent's clones hold, user ids and groups, is free afterwards.
+        await asyncio.to_thread(self._pool.open)
         jail = find_jail(settings.qemu)
         try:
             version = await prerequisites.qemu_version(jail.qemu)
@@ -124,7 +134,6 @@ class QemuDriver:
         )
         await asyncio.to_thread(self._store.open)
         await asyncio.to_thread(self._snapshots.open)
-        await asyncio.to_thread(self._pool.open)
 
     async def close(self) -> None:
         """See `Driver.close`."""
@@ -170,31 +179,52 @@ class QemuDriver:
 
     async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.start`."""
-        if spec.snapshot_id is not None:
-            with self._pool.starting():
-                snapshot = await self._snapshots.load(spec.snapshot_id)
-                async with self._turns:
-                    return self._watched(spec, await self._ready.cloner.fork(spec, incarnation, snapshot, stage))
-        cloner = self._ready.cloner
-        with self._pool.starting():
-            image = await self._image(spec)
-            check_disk_size(spec, image.manifest.disk_size_mb)
-            warm = await self._pool.take(image, spec, incarnation, self._folder(spec.sandbox_id))
-            if warm is not None:
-                return self._watched(spec, await cloner.settle_in(warm, spec, stage))
+        with self._begun(spec):
+            if spec.snapshot_id is None:
+                return self._watched(spec, await self._start(spec, incarnation, stage))
+            snapshot = await self._snapshots.load(spec.snapshot_id)
+            await self._pool.make_room(spec.memory_mb)
             async with self._turns:
-                return self._watched(spec, await cloner.start(spec, incarnation, image, stage))
+                return self._watched(spec, await self._ready.cloner.fork(spec, incarnation, snapshot, stage))
+
+    async def _start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> QemuMachine:
+        """Of a template: a clone from the pool, or an ordinary one."""
+        cloner, image = self._ready.cloner, await self._image(spec)
+        check_disk_size(spec, image.manifest.disk_size_mb)
+        warm = await self._pool.take(image, spec, incarnation, self._folder(spec.sandbox_id))
+        if warm is not None:
+            try:
+                return await cloner.settle_in(warm, spec, stage)
+            except AgentError as error:
+                log.warning("pool_clone_lost", sandbox_id=str(spec.sandbox_id), reason=error.message)
+                told = stage  # the first stages were told: they were the pool's
+                stage = lambda name: told(name) if name == "guest" else None  # noqa: E731
+        await self._pool.make_room(spec.memory_mb)
+        async with self._turns:
+            return await cloner.start(spec, incarnation, image, stage)
 
     async def resume(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.resume`."""
-        await asyncio.to_thread(records.end_process, self._folder(spec.sandbox_id))
-        with self._pool.starting():
+        with self._begun(spec):
+            await asyncio.to_thread(records.end_process, self._folder(spec.sandbox_id))
+            await self._pool.make_room(spec.memory_mb)
             return self._watched(spec, await self._ready.cloner.resume(spec, incarnation, stage))
 
     async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
         """See `Driver.boot`."""
-        with self._pool.starting():
+        with self._begun(spec):
+            await self._pool.make_room(spec.memory_mb)
             return self._watched(spec, await self._ready.booter.boot(spec, incarnation, stage))
+
+    @contextlib.contextmanager
+    def _begun(self, spec: Spec) -> Iterator[None]:
+        """While a machine of it is being started: nothing of it is garbage, and the pool is quiet."""
+        self._starting.add(spec.sandbox_id)
+        try:
+            with self._pool.starting():
+                yield
+        finally:
+            self._starting.discard(spec.sandbox_id)
 
     def _watched(self, spec: Spec, machine: QemuMachine) -> QemuMachine:
         self._machines[spec.sandbox_id] = machine
@@ -278,22 +308,34 @@ class QemuDriver:
 
     async def tend(self) -> None:
         """See `Driver.tend`."""
-        await self._pool.tend(self._ready.cloner)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pool.tend(self._ready.cloner))
+            group.create_task(self._let_go_of_memory())
+
+    async def _let_go_of_memory(self) -> None:
+        """Of images that nobody uses any more."""
+        while True:
+            await asyncio.sleep(SEALED_LOOK_SECONDS)
+            running = {machine.image.manifest.content_id for machine in self._machines.values()}
+            if count := self._store.let_go(running | self._pool.images()):
+                log.info("memory_let_go", images=count)
+
+    def reclaimable_mb(self) -> int:
+        """See `Driver.reclaimable_mb`."""
+        return self._pool.reclaimable_mb()
 
     async def garbage(self, sandboxes: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
         """See `Driver.garbage`."""
-        return await asyncio.to_thread(self._garbage, await self.leftovers() - sandboxes, snapshots)
+        known = sandboxes | self._machines.keys() | self._starting
+        return await asyncio.to_thread(self._garbage, known, snapshots)
 
-    def _garbage(self, unknown: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
-        base = self._settings.data_dir
-        folders = [self._folder(sandbox_id) for sandbox_id in sorted(unknown)]
+    def _garbage(self, known: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
+        machines_dir = self._settings.machines_dir
         return (
-            *(
-                Leftover(str(folder.relative_to(base)), blocks_of(folder), "A sandbox that the ledger does not know.")
-                for folder in folders
-                if records.read(folder) is None or not records.is_running(folder)
-            ),
+            *garbage.of_machines(machines_dir, known),
             *self._snapshots.leftovers(snapshots),
+            *garbage.of_images(self._store, machines_dir, self._snapshots.images_in_use),
+            *self._pool.leftovers(),
         )
 
     async def leftovers(self) -> frozenset[UUID]:

@@ -61,6 +61,7 @@ class ImageStore:
         self._images: dict[str, Image] = {}
         self._sealed: dict[str, int] = {}
         self._used: dict[str, float] = {}  # when its RAM was asked for last, on the monotonic clock
+        self._begun: set[Path] = set()
         self._empty = -1
         self._loading = asyncio.Lock()
 
@@ -103,7 +104,13 @@ class ImageStore:
         folder = self._folder / f"{UNFINISHED}{content_id}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o711)
+        self._begun.add(folder)
         return folder
+
+    def strangers(self) -> list[Path]:
+        """What lies in its folder and is no image, nor is being made one."""
+        own = {image.folder for image in self._images.values()} | self._begun
+        return sorted(path for path in self._folder.iterdir() if path not in own)
 
     def publish(self, unfinished: Path, manifest: ImageManifest) -> Image:
         """Makes it durable and visible. Blocks. Raises: OSError."""
@@ -134,8 +141,9 @@ class ImageStore:
             shutil.rmtree(doomed, ignore_errors=True)
 
     def discard(self, unfinished: Path) -> None:
-        """Removes what will not be published. May be repeated."""
+        """Removes what will not be published, and is the end of `begin` in any case. May be repeated."""
         shutil.rmtree(unfinished, ignore_errors=True)
+        self._begun.discard(unfinished)
 
     async def sealed_ram(self, image: Image) -> int:
         """A descriptor of its RAM that nobody can write to; it stays the store's.

@@ -155,6 +155,8 @@ class QemuMachine:
         self.folder.rename(folder)
         self.running.overlay = folder / self.running.overlay.name
         self.folder, self._incarnation = folder, incarnation
+        if self.running.group is not None:
+            self.running.group.come_forward()
         await self.running.monitor.run("cont")
         self.release()
 

@@ -195,6 +195,10 @@ class SimulatedDriver:
         """There is no pool."""
         await asyncio.Event().wait()
 
+    def reclaimable_mb(self) -> int:
+        """None."""
+        return 0
+
     async def garbage(self, sandboxes: frozenset[UUID], snapshots: frozenset[UUID]) -> tuple[Leftover, ...]:
         """Folders of sandboxes and snapshots that are not known."""
         unknown = sorted(await self.leftovers() - sandboxes - self._machines.keys())

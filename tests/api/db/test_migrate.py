@@ -21,7 +21,8 @@ SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.a
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND c.relname <> 'alembic_version'
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+    AND c.relname <> 'alembic_version'
 UNION ALL
 SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', ''
 FROM pg_constraint

@@ -78,9 +78,8 @@ async def test_it_is_kept_while_a_sandbox_stands_on_it(running: Running) -> None
 
 async def test_a_teams_own_template_of_the_name_is_not_touched(lonely: Running) -> None:
     await lonely.database.execute(
-        "INSERT INTO templates (id, team_id, name, description, type, disk_size_mb, vcpus, memory_mb, "
-        "source_sandbox_id, stored_bytes, created_at) "
-        "VALUES ($1, $2, 'node', 'ours', 'snapshot', 5120, 1, 512, $1, 0, now())",
+        "INSERT INTO templates (id, team_id, name, description, type, disk_size_mb, created_at) "
+        "VALUES ($1, $2, 'node', 'ours', 'base', 5120, now())",
         new_id(),
         lonely.principal.team_id,
     )

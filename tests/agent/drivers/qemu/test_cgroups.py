@@ -41,6 +41,21 @@ def test_version_1_has_a_folder_in_each_hierarchy(tmp_path: Path) -> None:
     assert group.out_of_memory_kills() == 1
 
 
+def test_who_is_made_in_the_background_weighs_little_until_it_comes_forward(tmp_path: Path) -> None:
+    process = process_in(tmp_path, "4:memory:/\n2:cpu:/\n1:pids:/\n0::/\n")
+    root = tmp_path / "root"
+    for folder in ("memory", "cpu", "pids"):
+        (root / folder).mkdir(parents=True)
+    groups = find_groups("nestbox-1", root, process)
+    together = root / "cpu/nestbox-1/cpu.shares"
+    clone = groups.make("clone", Limits(512, 1, in_background=True))
+    assert ((together.parent / "clone/cpu.shares").read_text(), together.read_text()) == ("102", "102")
+    groups.make("m1", LIMITS)
+    assert together.read_text() == "1024"
+    clone.come_forward()
+    assert ((together.parent / "clone/cpu.shares").read_text(), together.read_text()) == ("1024", "2048")
+
+
 def test_version_2_has_one_folder(tmp_path: Path) -> None:
     process = process_in(tmp_path, "0::/service\n")
     root = tmp_path / "root"
