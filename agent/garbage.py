@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -51,16 +51,20 @@ class Garbage:
         self._due: dict[str, float] = {}
         self._turn = asyncio.Lock()
 
-    def shortcomings(self) -> list[str]:
+    async def shortcomings(self) -> list[str]:
         """What an operator should know."""
-        if not self.has_lost_its_ledger():
-            return []
-        sentence = (
-            "The ledger was damaged or missing (ledger.db.damaged-… or ledger.db.missing-… in the agent's data "
-            "directory): sandboxes on this host's disk that the ledger does not know are left alone. Delete them by "
-            "their ids, or remove that file when nobody misses anything."
-        )
-        return [sentence]
+        on_disk = await self._parts.driver.leftovers()
+        # after the look: the ledger knows a sandbox before it has files
+        unknown = len(on_disk - self._known())
+        count = [f"{unknown} sandboxes lie on this host's disk that its ledger does not know."] if unknown else []
+        if self.has_lost_its_ledger():
+            sentence = (
+                "What the ledger does not know is left alone, because it was damaged or missing (ledger.db.damaged-… "
+                "or ledger.db.missing-… in the agent's data directory): delete such sandboxes by their ids, or remove "
+                "that file when nobody misses anything."
+            )
+            return [*count, sentence]
+        return [f"{one} They are put aside unless they run: delete them by their ids." for one in count]
 
     async def collect(self, *, dry_run: bool, at_once: bool = True) -> tuple[GarbageItem, ...]:
         """One round: what is found is put aside, what has been there for long enough is removed. Answers with all that
@@ -105,13 +109,14 @@ class Garbage:
                 await asyncio.to_thread(self._remove, item)
 
     async def _leftovers(self) -> tuple[Leftover, ...]:
-        inventory = self._parts.inventory.snapshot()
-        sandboxes = frozenset(
-            machine.sandbox_id for machine in inventory.machines if machine.state is not State.DELETED
-        )
+        templates = self._parts.inventory.snapshot().templates
         # of the others the snapshot is not needed any more
-        building = (one.template_id for one in inventory.templates if one.state is TemplateState.BUILDING)
-        return await self._parts.driver.garbage(sandboxes, self._parts.forks.snapshot_ids | frozenset(building))
+        building = frozenset(one.template_id for one in templates if one.state is TemplateState.BUILDING)
+        return await self._parts.driver.garbage(self._known(), self._parts.forks.snapshot_ids | building)
+
+    def _known(self) -> frozenset[UUID]:
+        machines = self._parts.inventory.snapshot().machines
+        return frozenset(machine.sandbox_id for machine in machines if machine.state is not State.DELETED)
 
     def has_lost_its_ledger(self) -> bool:
         """Whether one was set aside, or was missing though there were files."""

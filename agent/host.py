@@ -173,7 +173,7 @@ class Host:
         shortcomings = list(driver.shortcomings)
         if self._image_failure:
             shortcomings.append(f"The image for new sandboxes could not be made: {self._image_failure}")
-        shortcomings += self._garbage.shortcomings()
+        shortcomings += await self._garbage.shortcomings()
         machines = self._parts.inventory.snapshot().machines
         return Description(
             host_id=self._host_id,

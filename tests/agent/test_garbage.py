@@ -33,6 +33,12 @@ def stray(folder: Path) -> Path:
     return made
 
 
+async def said_of_strangers(agent: Served) -> bool:
+    """Whether the host says that there are sandboxes which it does not know."""
+    host = await agent.stub.GetHost(pb.GetHostRequest(), metadata=agent.metadata)
+    return any(sentence.startswith("1 sandboxes lie on this host's disk") for sentence in host.shortcomings)
+
+
 async def test_files_that_belong_to_nothing_are_put_aside_then_removed(
     agent: Served, clock: Clock, tmp_path: Path
 ) -> None:
@@ -42,7 +48,9 @@ async def test_files_that_belong_to_nothing_are_put_aside_then_removed(
     assert found[0].stored_bytes >= 10_000
     assert not found[0].HasField("quarantined_at")
     assert folder.exists()
+    assert await said_of_strangers(agent)
     found = await agent.collect_garbage()
+    assert not await said_of_strangers(agent)
     assert len(found) == 1
     assert found[0].path.startswith(f"quarantine/{folder.name}")
     assert f"simulated/{folder.name}" in found[0].reason
