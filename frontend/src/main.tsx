@@ -10,6 +10,7 @@ import { Notices } from './shell/Notices';
 import { SessionGate } from './shell/SessionGate';
 import { NoTeamPage } from './team/NoTeamPage';
 import { TeamPage } from './team/TeamPage';
+import { TemplatesPage } from './templates/TemplatesPage';
 
 const root = document.getElementById('root');
 if (!root) throw new Error('index.html has no #root');
@@ -26,6 +27,8 @@ function Dashboard() {
             <NoTeamPage session={session} control={control} />
           ) : location.pathname === paths.team ? (
             <TeamPage session={session} control={control} />
+          ) : location.pathname === paths.templates ? (
+            <TemplatesPage session={session} control={control} />
           ) : (
             <SandboxesPage session={session} control={control} />
           )}

@@ -3,6 +3,7 @@ export const paths = {
   dashboard: '/',
   explorer: '/explorer',
   team: '/team',
+  templates: '/templates',
   /** Where the link of an invitation leads; its token is the fragment, so that it reaches no log. */
   invitation: '/invitation',
   graphql: '/graphql',

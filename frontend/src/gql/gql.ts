@@ -14,10 +14,15 @@ import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-
  * Learn more about it here: https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#reducing-bundle-size
  */
 type Documents = {
-    "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n": typeof types.SandboxRowFragmentDoc,
+    "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    storedBytes\n    parentId\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n": typeof types.SandboxRowFragmentDoc,
+    "\n  subscription OperationLive($id: ID!) {\n    operation(id: $id) {\n      __typename\n      ... on OperationChanged {\n        operation {\n          id\n          state\n          progressPercent\n          error {\n            message\n          }\n        }\n      }\n    }\n  }\n": typeof types.OperationLiveDocument,
     "\n  subscription SandboxesLive($after: String) {\n    sandboxes(after: $after) {\n      __typename\n      ... on SandboxesReset {\n        cursor\n        truncated\n        sandboxes {\n          ...SandboxRow\n        }\n      }\n      ... on SandboxChanged {\n        cursor\n        sandbox {\n          ...SandboxRow\n        }\n      }\n      ... on SandboxRemoved {\n        cursor\n        id\n      }\n      ... on Heartbeat {\n        cursor\n      }\n    }\n  }\n": typeof types.SandboxesLiveDocument,
     "\n  fragment UserErrorFields on UserError {\n    code\n    message\n    path\n    retryable\n  }\n": typeof types.UserErrorFieldsFragmentDoc,
     "\n  mutation CreateSandbox($input: CreateSandboxInput!) {\n    createSandbox(input: $input) {\n      sandbox {\n        id\n        name\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.CreateSandboxDocument,
+    "\n  mutation ForkSandbox($input: ForkSandboxInput!) {\n    forkSandbox(input: $input) {\n      operation {\n        id\n      }\n      children {\n        sandbox {\n          id\n        }\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.ForkSandboxDocument,
+    "\n  mutation CreateTemplate($input: CreateTemplateInput!) {\n    createTemplate(input: $input) {\n      operation {\n        id\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.CreateTemplateDocument,
+    "\n  query TemplateChoices($after: String) {\n    templates(first: 100, after: $after) {\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        name\n        isPlatform\n        vcpus\n        memoryMb\n        diskSizeMb\n      }\n    }\n  }\n": typeof types.TemplateChoicesDocument,
+    "\n  query Parent($id: ID!) {\n    sandbox(id: $id) {\n      id\n      name\n      state\n    }\n  }\n": typeof types.ParentDocument,
     "\n  mutation PauseSandbox($id: ID!) {\n    outcome: pauseSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.PauseSandboxDocument,
     "\n  mutation ResumeSandbox($id: ID!) {\n    outcome: resumeSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.ResumeSandboxDocument,
     "\n  mutation StartSandbox($id: ID!) {\n    outcome: startSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.StartSandboxDocument,
@@ -36,12 +41,20 @@ type Documents = {
     "\n  mutation CreateApiKey($input: CreateApiKeyInput!) {\n    createApiKey(input: $input) {\n      key\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.CreateApiKeyDocument,
     "\n  mutation RevokeApiKey($id: ID!) {\n    outcome: revokeApiKey(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.RevokeApiKeyDocument,
     "\n  mutation ChangePassword($current: String!, $new: String!) {\n    outcome: changePassword(input: { currentPassword: $current, newPassword: $new }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.ChangePasswordDocument,
+    "\n  query Templates($after: String) {\n    templates(first: 50, after: $after) {\n      totalCount\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        name\n        description\n        type\n        isPlatform\n        vcpus\n        memoryMb\n        diskSizeMb\n        storedBytes\n        sourceSandboxId\n        createdAt\n        allowedActions {\n          action\n          allowed\n          reason\n        }\n      }\n    }\n  }\n": typeof types.TemplatesDocument,
+    "\n  query Sources($ids: [ID!]!) {\n    nodes(ids: $ids) {\n      __typename\n      ... on Sandbox {\n        id\n        name\n        state\n      }\n    }\n  }\n": typeof types.SourcesDocument,
+    "\n  mutation DeleteTemplate($id: ID!) {\n    outcome: deleteTemplate(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": typeof types.DeleteTemplateDocument,
 };
 const documents: Documents = {
-    "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n": types.SandboxRowFragmentDoc,
+    "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    storedBytes\n    parentId\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n": types.SandboxRowFragmentDoc,
+    "\n  subscription OperationLive($id: ID!) {\n    operation(id: $id) {\n      __typename\n      ... on OperationChanged {\n        operation {\n          id\n          state\n          progressPercent\n          error {\n            message\n          }\n        }\n      }\n    }\n  }\n": types.OperationLiveDocument,
     "\n  subscription SandboxesLive($after: String) {\n    sandboxes(after: $after) {\n      __typename\n      ... on SandboxesReset {\n        cursor\n        truncated\n        sandboxes {\n          ...SandboxRow\n        }\n      }\n      ... on SandboxChanged {\n        cursor\n        sandbox {\n          ...SandboxRow\n        }\n      }\n      ... on SandboxRemoved {\n        cursor\n        id\n      }\n      ... on Heartbeat {\n        cursor\n      }\n    }\n  }\n": types.SandboxesLiveDocument,
     "\n  fragment UserErrorFields on UserError {\n    code\n    message\n    path\n    retryable\n  }\n": types.UserErrorFieldsFragmentDoc,
     "\n  mutation CreateSandbox($input: CreateSandboxInput!) {\n    createSandbox(input: $input) {\n      sandbox {\n        id\n        name\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.CreateSandboxDocument,
+    "\n  mutation ForkSandbox($input: ForkSandboxInput!) {\n    forkSandbox(input: $input) {\n      operation {\n        id\n      }\n      children {\n        sandbox {\n          id\n        }\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.ForkSandboxDocument,
+    "\n  mutation CreateTemplate($input: CreateTemplateInput!) {\n    createTemplate(input: $input) {\n      operation {\n        id\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.CreateTemplateDocument,
+    "\n  query TemplateChoices($after: String) {\n    templates(first: 100, after: $after) {\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        name\n        isPlatform\n        vcpus\n        memoryMb\n        diskSizeMb\n      }\n    }\n  }\n": types.TemplateChoicesDocument,
+    "\n  query Parent($id: ID!) {\n    sandbox(id: $id) {\n      id\n      name\n      state\n    }\n  }\n": types.ParentDocument,
     "\n  mutation PauseSandbox($id: ID!) {\n    outcome: pauseSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.PauseSandboxDocument,
     "\n  mutation ResumeSandbox($id: ID!) {\n    outcome: resumeSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.ResumeSandboxDocument,
     "\n  mutation StartSandbox($id: ID!) {\n    outcome: startSandbox(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.StartSandboxDocument,
@@ -60,6 +73,9 @@ const documents: Documents = {
     "\n  mutation CreateApiKey($input: CreateApiKeyInput!) {\n    createApiKey(input: $input) {\n      key\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.CreateApiKeyDocument,
     "\n  mutation RevokeApiKey($id: ID!) {\n    outcome: revokeApiKey(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.RevokeApiKeyDocument,
     "\n  mutation ChangePassword($current: String!, $new: String!) {\n    outcome: changePassword(input: { currentPassword: $current, newPassword: $new }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.ChangePasswordDocument,
+    "\n  query Templates($after: String) {\n    templates(first: 50, after: $after) {\n      totalCount\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        name\n        description\n        type\n        isPlatform\n        vcpus\n        memoryMb\n        diskSizeMb\n        storedBytes\n        sourceSandboxId\n        createdAt\n        allowedActions {\n          action\n          allowed\n          reason\n        }\n      }\n    }\n  }\n": types.TemplatesDocument,
+    "\n  query Sources($ids: [ID!]!) {\n    nodes(ids: $ids) {\n      __typename\n      ... on Sandbox {\n        id\n        name\n        state\n      }\n    }\n  }\n": types.SourcesDocument,
+    "\n  mutation DeleteTemplate($id: ID!) {\n    outcome: deleteTemplate(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n": types.DeleteTemplateDocument,
 };
 
 /**
@@ -79,7 +95,11 @@ export function graphql(source: string): unknown;
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
-export function graphql(source: "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n"): (typeof documents)["\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n"];
+export function graphql(source: "\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    storedBytes\n    parentId\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n"): (typeof documents)["\n  fragment SandboxRow on Sandbox {\n    id\n    name\n    state\n    cause\n    detail\n    version\n    vcpus\n    memoryMb\n    diskSizeMb\n    storedBytes\n    parentId\n    autoPauseAt\n    createdAt\n    updatedAt\n    template {\n      id\n      name\n    }\n    labels {\n      key\n      value\n    }\n    allowedActions {\n      action\n      allowed\n      reason\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  subscription OperationLive($id: ID!) {\n    operation(id: $id) {\n      __typename\n      ... on OperationChanged {\n        operation {\n          id\n          state\n          progressPercent\n          error {\n            message\n          }\n        }\n      }\n    }\n  }\n"): (typeof documents)["\n  subscription OperationLive($id: ID!) {\n    operation(id: $id) {\n      __typename\n      ... on OperationChanged {\n        operation {\n          id\n          state\n          progressPercent\n          error {\n            message\n          }\n        }\n      }\n    }\n  }\n"];
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
@@ -92,6 +112,22 @@ export function graphql(source: "\n  fragment UserErrorFields on UserError {\n  
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
 export function graphql(source: "\n  mutation CreateSandbox($input: CreateSandboxInput!) {\n    createSandbox(input: $input) {\n      sandbox {\n        id\n        name\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation CreateSandbox($input: CreateSandboxInput!) {\n    createSandbox(input: $input) {\n      sandbox {\n        id\n        name\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation ForkSandbox($input: ForkSandboxInput!) {\n    forkSandbox(input: $input) {\n      operation {\n        id\n      }\n      children {\n        sandbox {\n          id\n        }\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation ForkSandbox($input: ForkSandboxInput!) {\n    forkSandbox(input: $input) {\n      operation {\n        id\n      }\n      children {\n        sandbox {\n          id\n        }\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation CreateTemplate($input: CreateTemplateInput!) {\n    createTemplate(input: $input) {\n      operation {\n        id\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation CreateTemplate($input: CreateTemplateInput!) {\n    createTemplate(input: $input) {\n      operation {\n        id\n      }\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query TemplateChoices($after: String) {\n    templates(first: 100, after: $after) {\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        name\n        isPlatform\n        vcpus\n        memoryMb\n        diskSizeMb\n      }\n    }\n  }\n"): (typeof documents)["\n  query TemplateChoices($after: String) {\n    templates(first: 100, after: $after) {\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        name\n        isPlatform\n        vcpus\n        memoryMb\n        diskSizeMb\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query Parent($id: ID!) {\n    sandbox(id: $id) {\n      id\n      name\n      state\n    }\n  }\n"): (typeof documents)["\n  query Parent($id: ID!) {\n    sandbox(id: $id) {\n      id\n      name\n      state\n    }\n  }\n"];
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
@@ -164,6 +200,18 @@ export function graphql(source: "\n  mutation RevokeApiKey($id: ID!) {\n    outc
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
 export function graphql(source: "\n  mutation ChangePassword($current: String!, $new: String!) {\n    outcome: changePassword(input: { currentPassword: $current, newPassword: $new }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation ChangePassword($current: String!, $new: String!) {\n    outcome: changePassword(input: { currentPassword: $current, newPassword: $new }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query Templates($after: String) {\n    templates(first: 50, after: $after) {\n      totalCount\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        name\n        description\n        type\n        isPlatform\n        vcpus\n        memoryMb\n        diskSizeMb\n        storedBytes\n        sourceSandboxId\n        createdAt\n        allowedActions {\n          action\n          allowed\n          reason\n        }\n      }\n    }\n  }\n"): (typeof documents)["\n  query Templates($after: String) {\n    templates(first: 50, after: $after) {\n      totalCount\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        name\n        description\n        type\n        isPlatform\n        vcpus\n        memoryMb\n        diskSizeMb\n        storedBytes\n        sourceSandboxId\n        createdAt\n        allowedActions {\n          action\n          allowed\n          reason\n        }\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query Sources($ids: [ID!]!) {\n    nodes(ids: $ids) {\n      __typename\n      ... on Sandbox {\n        id\n        name\n        state\n      }\n    }\n  }\n"): (typeof documents)["\n  query Sources($ids: [ID!]!) {\n    nodes(ids: $ids) {\n      __typename\n      ... on Sandbox {\n        id\n        name\n        state\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation DeleteTemplate($id: ID!) {\n    outcome: deleteTemplate(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation DeleteTemplate($id: ID!) {\n    outcome: deleteTemplate(input: { id: $id }) {\n      userErrors {\n        ...UserErrorFields\n      }\n    }\n  }\n"];
 
 export function graphql(source: string) {
   return (documents as any)[source] ?? {};

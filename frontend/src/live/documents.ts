@@ -12,6 +12,8 @@ export const SandboxRowFragment = graphql(`
     vcpus
     memoryMb
     diskSizeMb
+    storedBytes
+    parentId
     autoPauseAt
     createdAt
     updatedAt
@@ -27,6 +29,25 @@ export const SandboxRowFragment = graphql(`
       action
       allowed
       reason
+    }
+  }
+`);
+
+/** One operation until it has ended. */
+export const OperationLive = graphql(`
+  subscription OperationLive($id: ID!) {
+    operation(id: $id) {
+      __typename
+      ... on OperationChanged {
+        operation {
+          id
+          state
+          progressPercent
+          error {
+            message
+          }
+        }
+      }
     }
   }
 `);

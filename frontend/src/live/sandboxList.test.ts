@@ -14,6 +14,8 @@ function sandbox(id: string, version: string, state: SandboxRow['state'] = 'RUNN
     vcpus: 1,
     memoryMb: 512,
     diskSizeMb: 5120,
+    storedBytes: 0,
+    parentId: null,
     autoPauseAt: null,
     updatedAt: createdAt,
     template: { id: 'tpl-1', name: 'base' },

@@ -1,12 +1,19 @@
-import { useRef, useState, type SubmitEvent } from 'react';
+import { useState, type SubmitEvent } from 'react';
 import { useMutation } from 'urql';
 
-import { idempotencyKey } from '../api/idempotencyKey';
+import { formProblem } from '../api/formProblem';
 import { firstProblem, problemOf, type Problem } from '../api/problem';
+import { useAttempt } from '../api/useAttempt';
+import { ChoiceField } from '../ui/ChoiceField';
 import { Dialog } from '../ui/Dialog';
 import { Field } from '../ui/Field';
+import { FormButtons } from '../ui/FormButtons';
 import { CreateSandbox } from './documents';
 import { parseLabels } from './labels';
+import { NO_SHAPE, offered, SHAPE, shapeOf } from './shape';
+import { ShapeFields } from './ShapeFields';
+import { useTemplateChoices } from './useTemplateChoices';
+import { noWholeNumber } from './wholeNumber';
 
 interface Props {
   onClose: () => void;
@@ -15,20 +22,29 @@ interface Props {
 
 /** Asks for a new sandbox and closes as soon as it is accepted: its row shows how it starts, and what came of it. */
 export function CreateDialog({ onClose, onCreated }: Props) {
+  const { templates, problem: noTemplates } = useTemplateChoices();
+  const choices = offered(templates);
+  const [chosen, setChosen] = useState<string | null>(null);
   const [name, setName] = useState('');
   const [labels, setLabels] = useState('');
+  const [shapeText, setShapeText] = useState(NO_SHAPE);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [{ fetching }, create] = useMutation(CreateSandbox);
-  // one key per form as it is filled in: pressing the button again after a lost answer makes no second sandbox
-  const attempt = useRef({ input: '', key: '' });
+  const attempt = useAttempt();
+  // until somebody chooses, it is what the API takes when nothing is said
+  const templateId = chosen ?? choices[0]?.[0] ?? null;
+  const template = templates.find((each) => each.id === templateId) ?? null;
 
   async function submit(): Promise<void> {
-    const wanted = { name: name.trim() || null, labels: parseLabels(labels) };
-    const input = JSON.stringify(wanted);
-    if (attempt.current.input !== input) attempt.current = { input, key: idempotencyKey() };
-    const { data, error } = await create({ input: { ...wanted, idempotencyKey: attempt.current.key, waitSeconds: 0 } });
+    const shape = shapeOf(template, shapeText);
+    if (typeof shape === 'string') {
+      setProblem(noWholeNumber(shape));
+      return;
+    }
+    const wanted = { name: name.trim() || null, labels: parseLabels(labels), templateId: chosen, ...shape };
+    const { data, error } = await create({ input: { ...wanted, idempotencyKey: attempt.keyFor(wanted), waitSeconds: 0 } });
     const found = data ? firstProblem(data.createSandbox.userErrors) : problemOf(error);
-    if (found && !found.retryable) attempt.current = { input: '', key: '' };
+    attempt.answered(found);
     setProblem(found);
     if (!found && data?.createSandbox.sandbox) onCreated(data.createSandbox.sandbox.id);
   }
@@ -38,7 +54,7 @@ export function CreateDialog({ onClose, onCreated }: Props) {
     if (!fetching) void submit();
   }
 
-  const field = problem?.path.find((part) => part === 'name' || part === 'labels') ?? null;
+  const problems = formProblem(problem, ['name', 'labels', ...SHAPE]);
   return (
     <Dialog title="New sandbox" onClose={onClose}>
       <form onSubmit={onSubmit} noValidate>
@@ -46,28 +62,26 @@ export function CreateDialog({ onClose, onCreated }: Props) {
           label="Name"
           hint="Without one it is shown by its id."
           value={name}
-          error={field === 'name' && problem ? problem.message : null}
+          error={problems.of('name')}
           autoFocus
           onChange={setName}
         />
+        <ChoiceField label="Template" value={templateId ?? ''} choices={choices} onChange={setChosen} />
+        <ShapeFields template={template} text={shapeText} problems={problems} onChange={setShapeText} />
         <Field
           label="Labels"
           hint="key=value, separated by commas"
           value={labels}
-          error={field === 'labels' && problem ? problem.message : null}
+          error={problems.of('labels')}
           onChange={setLabels}
         />
-        <p className="field__error" role="alert">
-          {field === null && problem?.message}
-        </p>
-        <div className="row-of-buttons">
-          <button className="button" type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button className="button button--primary" type="submit" aria-disabled={fetching}>
-            {fetching ? 'Creating…' : 'Create'}
-          </button>
-        </div>
+        <FormButtons
+          send="Create"
+          sending="Creating…"
+          busy={fetching}
+          problem={problems.rest ?? noTemplates?.message ?? null}
+          onClose={onClose}
+        />
       </form>
     </Dialog>
   );

@@ -2,12 +2,13 @@ import { useEffect, useId, useRef } from 'react';
 
 import { paths } from '../api/paths';
 import type { SandboxRow } from '../live/sandboxList';
-import { Age } from '../ui/Age';
+import { ActionButton } from '../ui/ActionButton';
 import { CopyButton } from '../ui/CopyButton';
-import { absolute, mebibytes } from '../ui/format';
 import { Icon } from '../ui/Icon';
+import { reasonAgainst } from './allowed';
 import { CommandBox } from './CommandBox';
 import { SandboxActions } from './SandboxActions';
+import { SandboxFacts } from './SandboxFacts';
 import { StateBadge } from './StateBadge';
 import { titleOf } from './titleOf';
 import type { Command, Commands } from './useCommands';
@@ -16,13 +17,16 @@ import { why } from './why';
 
 interface Props {
   sandbox: SandboxRow;
+  rows: readonly SandboxRow[];
   busy: Commands['busy'];
   runs: Runs;
   onCommand: (sandbox: SandboxRow, command: Command) => void;
+  onFork: (sandbox: SandboxRow) => void;
+  onMakeTemplate: (sandbox: SandboxRow) => void;
 }
 
 /** Everything about one sandbox, beside the table (over it where there is no room). Escape closes it. */
-export function SandboxPanel({ sandbox, busy, runs, onCommand }: Props) {
+export function SandboxPanel({ sandbox, rows, busy, runs, onCommand, onFork, onMakeTemplate }: Props) {
   const heading = useId();
   const panel = useRef<HTMLElement>(null);
   const reason = why(sandbox);
@@ -57,61 +61,33 @@ export function SandboxPanel({ sandbox, busy, runs, onCommand }: Props) {
         <StateBadge state={sandbox.state} />
         <SandboxActions sandbox={sandbox} busy={busy} withText onCommand={onCommand} />
       </div>
+      <div className="panel__more">
+        <ActionButton
+          icon="fork"
+          label="Fork…"
+          description={`Fork ${titleOf(sandbox)}`}
+          reason={reasonAgainst(sandbox, 'FORK')}
+          busy={false}
+          withText
+          onClick={() => {
+            onFork(sandbox);
+          }}
+        />
+        <ActionButton
+          icon="template"
+          label="Make template…"
+          description={`Make a template of ${titleOf(sandbox)}`}
+          reason={reasonAgainst(sandbox, 'CREATE_TEMPLATE')}
+          busy={false}
+          withText
+          onClick={() => {
+            onMakeTemplate(sandbox);
+          }}
+        />
+      </div>
       <p className="panel__why">{reason}</p>
-      <Facts sandbox={sandbox} />
+      <SandboxFacts sandbox={sandbox} rows={rows} />
       <CommandBox key={sandbox.id} sandbox={sandbox} runs={runs} />
     </aside>
-  );
-}
-
-function Facts({ sandbox }: { sandbox: SandboxRow }) {
-  return (
-    <dl className="facts">
-      <div>
-        <dt>Template</dt>
-        <dd>
-          <bdi>{sandbox.template.name}</bdi>
-        </dd>
-      </div>
-      <div>
-        <dt>Shape</dt>
-        <dd>
-          {sandbox.vcpus} vCPU · {mebibytes(sandbox.memoryMb)} · {mebibytes(sandbox.diskSizeMb)} disk
-        </dd>
-      </div>
-      <div>
-        <dt>Created</dt>
-        <dd>
-          <Age since={sandbox.createdAt} /> ago
-        </dd>
-      </div>
-      <div>
-        <dt>Changed</dt>
-        <dd>
-          <Age since={sandbox.updatedAt} /> ago
-        </dd>
-      </div>
-      {sandbox.autoPauseAt && (
-        <div>
-          <dt>Pauses when unused</dt>
-          <dd>
-            <time dateTime={sandbox.autoPauseAt}>{absolute(sandbox.autoPauseAt)}</time>
-          </dd>
-        </div>
-      )}
-      {sandbox.labels.length > 0 && (
-        <div className="facts__wide">
-          <dt>Labels</dt>
-          <dd className="labels">
-            {sandbox.labels.map(({ key, value }) => (
-              <span className="label" key={key}>
-                <bdi>{key}</bdi>
-                {value && <bdi className="label__value">{value}</bdi>}
-              </span>
-            ))}
-          </dd>
-        </div>
-      )}
-    </dl>
   );
 }

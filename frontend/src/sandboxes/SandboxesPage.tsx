@@ -10,8 +10,10 @@ import { Icon } from '../ui/Icon';
 import { CreateDialog } from './CreateDialog';
 import { DeleteDialog } from './DeleteDialog';
 import { EmptyState } from './EmptyState';
+import { ForkDialog } from './ForkDialog';
 import { SandboxPanel } from './SandboxPanel';
 import { SandboxTable } from './SandboxTable';
+import { TemplateDialog } from './TemplateDialog';
 import { useCommands, type Command } from './useCommands';
 import { useOpenSandbox } from './useOpenSandbox';
 import { useRuns } from './useRuns';
@@ -21,7 +23,7 @@ interface Props {
   control: SessionControl;
 }
 
-type Asking = { what: 'create' } | { what: 'delete'; sandbox: SandboxRow } | null;
+type Asking = { what: 'create' } | { what: 'delete' | 'fork' | 'template'; sandbox: SandboxRow } | null;
 
 export function SandboxesPage({ session, control }: Props) {
   const { rows, loaded, truncated, connection } = useLiveSandboxes(session.api, control.refresh);
@@ -72,7 +74,21 @@ export function SandboxesPage({ session, control }: Props) {
           )}
           {truncated && <p className="page__note">Only the newest {rows.length} are shown here.</p>}
         </section>
-        {open && <SandboxPanel sandbox={open} busy={commands.busy} runs={runs} onCommand={command} />}
+        {open && (
+          <SandboxPanel
+            sandbox={open}
+            rows={rows}
+            busy={commands.busy}
+            runs={runs}
+            onCommand={command}
+            onFork={(sandbox) => {
+              setAsking({ what: 'fork', sandbox });
+            }}
+            onMakeTemplate={(sandbox) => {
+              setAsking({ what: 'template', sandbox });
+            }}
+          />
+        )}
       </main>
       {asking?.what === 'create' && (
         <CreateDialog
@@ -83,6 +99,8 @@ export function SandboxesPage({ session, control }: Props) {
           }}
         />
       )}
+      {asking?.what === 'fork' && <ForkDialog sandbox={asking.sandbox} rows={rows} onClose={stopAsking} />}
+      {asking?.what === 'template' && <TemplateDialog sandbox={asking.sandbox} onClose={stopAsking} />}
       {asking?.what === 'delete' && (
         <DeleteDialog
           sandbox={asking.sandbox}

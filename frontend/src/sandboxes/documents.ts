@@ -23,6 +23,68 @@ export const CreateSandbox = graphql(`
   }
 `);
 
+export const ForkSandbox = graphql(`
+  mutation ForkSandbox($input: ForkSandboxInput!) {
+    forkSandbox(input: $input) {
+      operation {
+        id
+      }
+      children {
+        sandbox {
+          id
+        }
+      }
+      userErrors {
+        ...UserErrorFields
+      }
+    }
+  }
+`);
+
+export const CreateTemplate = graphql(`
+  mutation CreateTemplate($input: CreateTemplateInput!) {
+    createTemplate(input: $input) {
+      operation {
+        id
+      }
+      userErrors {
+        ...UserErrorFields
+      }
+    }
+  }
+`);
+
+/** The templates that a new sandbox can start from, as the form for one needs them. */
+export const TemplateChoices = graphql(`
+  query TemplateChoices($after: String) {
+    templates(first: 100, after: $after) {
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+      nodes {
+        id
+        name
+        isPlatform
+        vcpus
+        memoryMb
+        diskSizeMb
+      }
+    }
+  }
+`);
+
+/** The sandbox that another one was forked from, which may be deleted. */
+export const Parent = graphql(`
+  query Parent($id: ID!) {
+    sandbox(id: $id) {
+      id
+      name
+      state
+    }
+  }
+`);
+
 export const PauseSandbox = graphql(`
   mutation PauseSandbox($id: ID!) {
     outcome: pauseSandbox(input: { id: $id }) {

@@ -4,7 +4,7 @@ import { Logo } from '../ui/Logo';
 import { TeamSwitch } from './TeamSwitch';
 import type { SessionControl, Viewer } from './useSession';
 
-export type Page = 'dashboard' | 'team' | 'explorer';
+export type Page = 'dashboard' | 'templates' | 'team' | 'explorer';
 
 interface Props {
   viewer: Viewer;
@@ -22,6 +22,7 @@ const CONNECTION_WORDS: Record<ConnectionState, string> = {
 
 const PAGES: readonly { page: Page; name: string; path: string }[] = [
   { page: 'dashboard', name: 'Sandboxes', path: paths.dashboard },
+  { page: 'templates', name: 'Templates', path: paths.templates },
   { page: 'team', name: 'Team', path: paths.team },
   { page: 'explorer', name: 'Explorer', path: paths.explorer },
 ];

@@ -5,7 +5,7 @@ import { absolute, words } from '../ui/format';
 import { Icon } from '../ui/Icon';
 import { RevokeInvitation } from './documents';
 import { InviteDialog } from './InviteDialog';
-import { useAction } from './useAction';
+import { useAction } from '../shell/useAction';
 
 type Invitation = NonNullable<NonNullable<TeamQuery['team']>['invitations']>['nodes'][number];
 

@@ -5,11 +5,11 @@ import type { Viewer } from '../shell/useSession';
 import { Age } from '../ui/Age';
 import { absolute, words } from '../ui/format';
 import { Icon } from '../ui/Icon';
-import { ConfirmDialog } from './ConfirmDialog';
+import { ConfirmDialog } from '../ui/ConfirmDialog';
 import { CreateKeyDialog } from './CreateKeyDialog';
 import { RevokeApiKey } from './documents';
-import { PageTurner } from './PageTurner';
-import { useAction } from './useAction';
+import { PageTurner } from '../ui/PageTurner';
+import { useAction } from '../shell/useAction';
 
 type Keys = NonNullable<NonNullable<TeamQuery['team']>['apiKeys']>;
 type ApiKey = Keys['nodes'][number];

@@ -3,11 +3,11 @@ import { useState } from 'react';
 import type { Role, TeamQuery } from '../gql/graphql';
 import type { Viewer } from '../shell/useSession';
 import { words } from '../ui/format';
-import { ConfirmDialog } from './ConfirmDialog';
+import { ConfirmDialog } from '../ui/ConfirmDialog';
 import { ChangeMemberRole, LeaveTeam, RemoveMember, TransferOwnership } from './documents';
-import { PageTurner } from './PageTurner';
+import { PageTurner } from '../ui/PageTurner';
 import { ROLES } from './roles';
-import { useAction } from './useAction';
+import { useAction } from '../shell/useAction';
 
 type Members = NonNullable<NonNullable<TeamQuery['team']>['members']>;
 type Member = Members['nodes'][number];

@@ -7,16 +7,20 @@ interface Props {
   error: string | null;
   autoFocus?: boolean;
   required?: boolean;
+  /** For a number: telephones show their keys for digits. */
+  numeric?: boolean;
+  /** It shows what cannot be chosen; the hint says why. */
+  readOnly?: boolean;
   onChange: (value: string) => void;
 }
 
 /** A line of text with its label, its hint and what is wrong with it. */
-export function Field({ label, hint, value, error, autoFocus = false, required = false, onChange }: Props) {
+export function Field({ label, hint, value, error, autoFocus = false, required = false, numeric = false, readOnly = false, onChange }: Props) {
   const ids = { input: useId(), hint: useId(), error: useId() };
   return (
     <div className="field">
       <label className="field__label" htmlFor={ids.input}>
-        {label} {!required && <span className="field__optional">optional</span>}
+        {label} {!required && !readOnly && <span className="field__optional">optional</span>}
       </label>
       <input
         id={ids.input}
@@ -24,6 +28,8 @@ export function Field({ label, hint, value, error, autoFocus = false, required =
         type="text"
         autoComplete="off"
         autoFocus={autoFocus}
+        inputMode={numeric ? 'numeric' : 'text'}
+        readOnly={readOnly}
         spellCheck={false}
         value={value}
         aria-invalid={error !== null}

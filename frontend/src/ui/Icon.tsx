@@ -6,6 +6,8 @@ const SHAPES = {
   copy: 'M6 6h7v7H6zM10 6V3H3v7h3',
   check: 'M3 8.5l3.2 3.2L13 5',
   plus: 'M8 3v10M3 8h10',
+  fork: 'M4.5 2.5v11M4.5 10.5c0-4.5 7-2 7-6.5M9 6l2.5-2.5L14 6',
+  template: 'M3 3h10v10H3zM3 6.3h10M6.6 6.3V13',
   run: 'M3.5 8h9M8.8 4.3 12.5 8l-3.7 3.7',
 } as const;
 

@@ -24,6 +24,16 @@ export function mebibytes(amount: number): string {
   return amount >= 1024 && amount % 512 === 0 ? `${amount / 1024} GiB` : `${amount} MiB`;
 }
 
+const BYTE_UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const;
+
+/** Bytes in their largest unit, three digits at most: "0 B", "12 KiB", "3.4 MiB", "1.2 GiB". */
+export function bytes(amount: number): string {
+  if (amount < 1024) return `${amount} B`;
+  const power = Math.min(BYTE_UNITS.length, Math.floor(Math.log2(amount) / 10));
+  const value = amount / 1024 ** power;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${BYTE_UNITS[power - 1] ?? ''}`;
+}
+
 /** A duration in ms: "4.2 ms", "380 ms", "12.4 s". */
 export function duration(ms: number): string {
   if (ms < 10) return `${ms.toFixed(1)} ms`;

@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
 
-import { Dialog } from '../ui/Dialog';
+import { Dialog } from './Dialog';
 
 interface Props {
   title: string;

@@ -4,7 +4,7 @@ import { useClient } from 'urql';
 
 import { firstProblem, problemOf } from '../api/problem';
 import type { UserErrorFieldsFragment } from '../gql/graphql';
-import { useNotices } from '../shell/Notices';
+import { useNotices } from './Notices';
 
 interface Outcome {
   outcome: { userErrors: readonly UserErrorFieldsFragment[] };
