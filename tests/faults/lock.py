@@ -11,13 +11,16 @@ from tests.waiting import eventually
 
 _WAITING = """SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'nestbox-api' AND wait_event_type = 'Lock'"""
+_CHECKED_LAST = """SELECT format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE INITIALLY DEFERRED', conrelid::regclass,
+    conname) FROM pg_constraint WHERE contype = 'f' AND confrelid = 'teams'::regclass"""
 
 
 @dataclass
 class Lock:
-    """While it is held no sandbox is made: the check that its team is there, the last thing before the commit, waits.
+    """While it is held no sandbox is made: the check that its team is there, which is made part of the commit, waits.
 
-    A lock on a table would hold up the preparing of a statement, before it is even run.
+    So what waits has been asked to commit, and does so whether or not its client lives on. A lock on a table would hold
+    up the preparing of a statement, before it is even run.
     """
 
     _holder: asyncpg.Connection
@@ -28,6 +31,8 @@ class Lock:
     async def held(cls, database_url: str) -> AsyncIterator[Self]:
         holder, looker = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
         try:
+            for (change,) in await holder.fetch(_CHECKED_LAST):
+                await holder.execute(change)
             await holder.execute("BEGIN; SELECT FROM teams FOR UPDATE")
             yield cls(holder, looker)
         finally:

@@ -40,6 +40,8 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         else:
             laboratory: Laboratory = request.getfixturevalue("laboratory")
             make = laboratory.second
+            # after the driver is closed
+            stack.callback(laboratory.tidy)
         bench = Bench(request.param, make, make())
         try:
             await bench.driver.open()

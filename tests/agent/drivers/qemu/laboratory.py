@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from agent.drivers.driver import Command, Exited, LiveMachine, Output
-from agent.drivers.qemu import QemuDriver, QemuSettings
+from agent.drivers.qemu import QemuDriver, QemuSettings, manifests
 from agent.drivers.qemu.machine import QemuMachine
 from agent.errors import AgentError, Code
 from agent.images import BaseImage, Resolver, UnknownTemplate
@@ -58,6 +58,15 @@ class Laboratory:
             for sandbox_id in await driver.leftovers():
                 await driver.remove(sandbox_id)
             await driver.close()
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Removes what tests kept beside the image of the base template; all drivers are closed, all sandboxes gone."""
+        for folder in ("snapshots", "layers"):
+            shutil.rmtree(self.data_dir / folder, ignore_errors=True)
+        for image in self.settings.images_dir.iterdir():
+            if manifests.read_image(image).template_name != "base":
+                shutil.rmtree(image)
 
     def second(self, **settings: Any) -> QemuDriver:
         """Another driver on the same data, as after a restart of the agent; the caller opens and closes it."""

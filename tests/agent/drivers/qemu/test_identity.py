@@ -107,7 +107,7 @@ print(time.time_ns(), os.getrandom(16).hex(), open("/dev/urandom", "rb").read(16
 AT_ONCE = 4
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
 async def test_forks_share_no_random_numbers_and_know_the_time(driver: QemuDriver, count: int) -> None:
     spec, kept = new_spec(), uuid4()
     parent = await start(driver, spec)

@@ -122,14 +122,15 @@ async def test_an_image_that_nobody_needs_goes_with_the_first_start_after_the_up
 
 
 async def test_while_a_sandbox_does_not_say_what_it_stands_on_nothing_is_removed(own: Laboratory) -> None:
+    # there from the first: the driver sweeps by itself after its first image
+    starting = own.settings.machines_dir / "00000000-0000-7000-8000-00000000000a"
+    starting.mkdir(parents=True)
     driver = own.second()
     await driver.open()
     try:
         await driver.prepare("base", 1, 512)
         stale = own.data_dir / "images/base-stale"
         stale.mkdir()
-        starting = own.settings.machines_dir / "00000000-0000-7000-8000-00000000000a"
-        starting.mkdir()
         with pytest.raises(manifests.ManifestError, match="does not say"):
             images_in_use(own.settings.machines_dir)
         await driver._ready.shapes._sweeper.sweep()

@@ -35,7 +35,7 @@ async def test_kvm_that_cannot_boot_the_template_is_not_used(laboratory: Laborat
     assert any("KVM does not run the template" in sentence for sentence in facts.shortcomings)
 
 
-async def test_a_template_that_cannot_boot_leaves_nothing(laboratory: Laboratory, tmp_path: Path) -> None:
+async def test_a_template_that_cannot_boot_leaves_nothing(laboratory: Laboratory) -> None:
     real = await laboratory.base_image()
     kernel = laboratory.data_dir / "no-kernel"
     kernel.write_bytes(bytes(65536))
@@ -43,14 +43,15 @@ async def test_a_template_that_cannot_boot_leaves_nothing(laboratory: Laboratory
     async def broken(_: str) -> BaseImage:
         return dataclasses.replace(real, kernel=kernel, content_id="broken")
 
-    settings = dataclasses.replace(laboratory.settings, boot_attempts=2, boot_timeout_seconds=1.0)
+    # of its own: with another base, images of the former one are removed
+    data_dir = laboratory.data_dir / "of-the-broken-one"
+    settings = dataclasses.replace(laboratory.settings, data_dir=data_dir, boot_attempts=2, boot_timeout_seconds=1.0)
     driver = QemuDriver(settings, broken)
     await driver.open()
     try:
-        before = sorted(settings.images_dir.iterdir())
         with pytest.raises(AgentError) as caught:
             await driver.prepare("base", 1, 512)
         assert caught.value.code is Code.START_FAILED
-        assert sorted(settings.images_dir.iterdir()) == before
+        assert list(settings.images_dir.iterdir()) == []
     finally:
         await driver.close()
