@@ -15,7 +15,7 @@ CONTRACT := proto/host/v1
 PROTOC := PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m grpc_tools.protoc -I . $(CONTRACT)/host.proto
 protoc_to = $(PROTOC) --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)
 
-.PHONY: help setup run test faults model check gen demo bench doctor setup-dev check-stubs check-schema
+.PHONY: help setup run test long faults model check gen demo bench doctor setup-dev check-stubs check-schema
 
 help:  ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ setup-dev:
 
 test: setup-dev  ## Run all tests, with real microVMs and a browser
 	@$(VENV)/python -m pytest $(PYTEST_FLAGS)
+
+long: setup-dev  ## Run the tests that take minutes each, which make test leaves out
+	@$(VENV)/python -m pytest -m long $(PYTEST_FLAGS)
 
 faults: setup-dev  ## Let every step of every command fail in every way, and see that nothing is lost
 	@$(VENV)/python -m tests.faults.matrix $(FAULTS_FLAGS)
