@@ -46,14 +46,11 @@ async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seco
 
 async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: StageMark) -> None:
     image = machine.image.manifest
-    mapped = ram.mapped_ram(machine.process.pid, image.ram_bytes)
     unfinished = saved.unfinished_pause(machine.folder, machine.incarnation)
     try:
         # Three things at once: our pages, QEMU's device state, and the disk's way to the platter.
         async with asyncio.TaskGroup() as tasks:
-            memory = tasks.create_task(
-                asyncio.to_thread(unfinished.save_memory, mapped, machine.ram_base, machine.inherited)
-            )
+            memory = tasks.create_task(asyncio.to_thread(_save_memory, machine, unfinished))
             state = tasks.create_task(save_state(machine.running.monitor, unfinished))
             tasks.create_task(asyncio.to_thread(_sync_disk, machine))
         stage("save")
@@ -79,6 +76,11 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
         raise
     finally:
         unfinished.close()
+
+
+def _save_memory(machine: QemuMachine, unfinished: Unfinished) -> FileSum:
+    mapped = ram.mapped_ram(machine.process.pid, machine.image.manifest.ram_bytes)
+    return unfinished.save_memory(mapped, saved.own_pages(mapped, machine.ram_base, machine.inherited))
 
 
 async def save_state(monitor: Monitor, unfinished: Unfinished) -> FileSum:

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import mmap
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -177,6 +178,11 @@ def runs_of(pages: npt.NDArray[np.intp]) -> Runs:
     return np.stack((pages[firsts], counts), axis=1).astype(np.uint32)
 
 
+def bytes_of(runs: Runs) -> int:
+    """What those pages hold."""
+    return int(runs[:, 1].sum()) * PAGE
+
+
 def union(one: Runs, other: Runs) -> Runs:
     """The pages that are in either."""
     if not len(one) or not len(other):
@@ -259,28 +265,48 @@ class MappedRam:
                     found.append(np.flatnonzero(buffer[:here].any(axis=1)) + page)
         return runs_of(np.concatenate(found))
 
-    def room(self) -> mmap.mmap:
+    def room(self, most: int) -> mmap.mmap | None:
         """Memory for what is dirty now and some more, taken from the kernel already: so that `read` need not, while the
-        machine stands still."""
-        size = int(self.dirty()[:, 1].sum()) * PAGE
+        machine stands still. None where that is more than `most` bytes."""
+        size = bytes_of(self.dirty())
+        if size > most:
+            return None
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
         return mmap.mmap(-1, size + size // 8 + ROOM_BYTES, flags)
 
     def read(self, runs: Runs, room: mmap.mmap | None = None) -> mmap.mmap:
         """The content of those pages, one after the other, in `room` if it is large enough. The machine must stand
         still."""
-        size = max(int(runs[:, 1].sum()) * PAGE, PAGE)
+        size = max(bytes_of(runs), PAGE)
         buffer = room if room is not None and len(room) >= size else mmap.mmap(-1, size)
-        view = memoryview(buffer)
-        with Path(f"/proc/{self.pid}/mem").open("rb", buffering=0) as file:
+        with memoryview(buffer) as view, Path(f"/proc/{self.pid}/mem").open("rb", buffering=0) as file:
             offset = 0
             for first, count in runs.tolist():
-                size = count * PAGE
                 file.seek(self.address + first * PAGE)
-                _read_exactly(file.fileno(), view[offset : offset + size])
-                offset += size
-        view.release()
+                _read_exactly(file.fileno(), view[offset : offset + count * PAGE])
+                offset += count * PAGE
         return buffer
+
+    def chunks(self, runs: Runs) -> Iterator[memoryview]:
+        """The same, a few MiB at a time: each holds until the next is asked for. The machine must stand still."""
+        with (
+            memoryview(mmap.mmap(-1, CHUNK_BYTES)) as view,
+            Path(f"/proc/{self.pid}/mem").open("rb", buffering=0) as file,
+        ):
+            filled = 0
+            for first, count in runs.tolist():
+                page, end = first, first + count
+                while page < end:
+                    size = min((end - page) * PAGE, CHUNK_BYTES - filled)
+                    file.seek(self.address + page * PAGE)
+                    _read_exactly(file.fileno(), view[filled : filled + size])
+                    filled += size
+                    page += size // PAGE
+                    if filled == CHUNK_BYTES:
+                        yield view
+                        filled = 0
+            if filled:
+                yield view[:filled]
 
     def write(self, runs: Runs, content: memoryview) -> None:
         """Puts saved pages in. The machine must not have run yet."""

@@ -5,10 +5,12 @@ the machine's own, so it stands on its image alone, however often the machine wa
 """
 
 import errno
+import hashlib
+import itertools
 import mmap
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -63,20 +65,30 @@ class Unfinished:
         """Where it is written."""
         return self._folder
 
-    def save_memory(self, ram: MappedRam, base: Base, inherited: Runs) -> FileSum:
-        """Writes and syncs the machine's own pages; the machine must stand still."""
-        return self.write_memory(read_memory(ram, base, inherited))
+    def save_memory(self, ram: MappedRam, own: Runs) -> FileSum:
+        """Writes and syncs pages of a machine, a few MiB of them in memory at a time; the machine must stand still.
+
+        Raises: OSError, EOFError.
+        """
+        return self._write_memory(own, ram.chunks(own))
 
     def write_memory(self, pages: "OwnPages") -> FileSum:
         """Writes and syncs pages that were read. Raises: OSError."""
+        return self._write_memory(pages.runs, (pages.content,))
+
+    def _write_memory(self, runs: Runs, content: Iterable[memoryview]) -> FileSum:
+        digest = hashlib.sha256()
         fd = os.open(self._folder / MEMORY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(fd, memoryview(pages.header))
-            _write_all(fd, pages.content)
+            header = memoryview(np.uint64(len(runs)).tobytes() + runs.tobytes())
+            for part in itertools.chain((header,), content):
+                _write_all(fd, part)
+                digest.update(part)
+            size = os.lseek(fd, 0, os.SEEK_CUR)
             os.fsync(fd)
         finally:
             os.close(fd)
-        return manifests.sum_of_bytes(pages.header, pages.content)
+        return FileSum(size, digest.hexdigest())
 
     def finish_state(self) -> FileSum:
         """Syncs what QEMU wrote. It shares our position in the file, and a hostile one may move it or write on.
@@ -113,23 +125,17 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True)
 class OwnPages:
-    """Pages of a machine that are its own, as they are stored: number of runs, the runs, their content."""
+    """Pages of a machine, and what they hold, one after the other."""
 
-    header: bytes
+    runs: Runs
     content: memoryview
 
 
-def read_memory(ram: MappedRam, base: Base, inherited: Runs, room: mmap.mmap | None = None) -> OwnPages:
-    """The machine's own pages, read into memory; the machine must stand still. `inherited` are those that a fork shares
-    with its siblings: they are not its base's either. `room` is the memory to read into, if there is some.
-
-    Raises: OSError, EOFError.
-    """
+def own_pages(ram: MappedRam, base: Base, inherited: Runs) -> Runs:
+    """The machine's own pages; the machine must stand still. `inherited` are those that a fork shares with its
+    siblings: they are not its base's either. Raises: OSError, EOFError."""
     runs = union(ram.dirty(), inherited)
-    if base is Base.EMPTY:
-        runs = ram.without_zeros(runs)
-    content = memoryview(ram.read(runs, room))[: int(runs[:, 1].sum()) * PAGE]
-    return OwnPages(np.uint64(len(runs)).tobytes() + runs.tobytes(), content)
+    return ram.without_zeros(runs) if base is Base.EMPTY else runs
 
 
 def unfinished_pause(machine_dir: Path, incarnation: UUID) -> Unfinished:

@@ -7,6 +7,7 @@ meanwhile, either nothing counts or all of it: `overlays.settle_chain` is what a
 
 import asyncio
 import contextlib
+import mmap
 import os
 import shutil
 import time
@@ -26,13 +27,15 @@ from agent.drivers.qemu.manifests import FileSum, ManifestError, SnapshotManifes
 from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.overlays import offered, put_above, settle_chain
 from agent.drivers.qemu.pausing import goes_on, write_state
-from agent.drivers.qemu.ram import Runs
-from agent.drivers.qemu.saved import MEMORY, STATE, OwnPages, Unfinished, read_memory
+from agent.drivers.qemu.ram import MappedRam, Runs, bytes_of
+from agent.drivers.qemu.saved import MEMORY, STATE, OwnPages, Unfinished, own_pages
 from agent.errors import AgentError, Code
 from agent.images.build import copy_sparse
 from agent.machine import Spec
 
 UNFINISHED = "unfinished-"
+HELD_BYTES_MAX = 128 << 20
+"""Of one machine's pages, in the agent's memory while they are written: ~60 ms of standing still for as many."""
 _FAILURES = (MonitorError, OSError, LookupError, EOFError, ValueError, TimeoutError, asyncio.CancelledError)
 log = structlog.get_logger()
 
@@ -222,11 +225,11 @@ class Snapshots:
 
     async def _freeze(
         self, machine: QemuMachine, unfinished: Unfinished, frozen: "_Frozen", stage: StageMark
-    ) -> OwnPages:
+    ) -> OwnPages | FileSum:
         monitor = machine.running.monitor
         mapped = ram.mapped_ram(machine.process.pid, machine.image.manifest.ram_bytes)
         node = await top_node(machine)
-        room = await asyncio.to_thread(mapped.room)
+        room = await asyncio.to_thread(mapped.room, HELD_BYTES_MAX)
         path = machine.folder / frozen.after.overlay
         async with offered(monitor, path) as number:
             await machine.quiesce()
@@ -234,7 +237,7 @@ class Snapshots:
             await monitor.run("stop")
             stage("stop")
             pages, _ = await asyncio.gather(
-                asyncio.to_thread(read_memory, mapped, machine.ram_base, machine.inherited, room),
+                asyncio.to_thread(_keep_memory, machine, mapped, unfinished, room),
                 write_state(monitor, unfinished),
             )
             stage("save")
@@ -253,11 +256,11 @@ class Snapshots:
         machine: QemuMachine,
         unfinished: Unfinished,
         frozen: "_Frozen",
-        pages: OwnPages,
+        pages: OwnPages | FileSum,
         snapshot_id: UUID,
     ) -> None:
         memory, state, _ = await asyncio.gather(
-            asyncio.to_thread(unfinished.write_memory, pages),
+            asyncio.to_thread(_write_memory, unfinished, pages),
             asyncio.to_thread(unfinished.finish_state),
             asyncio.to_thread(self.layers.settle, frozen.layer),
         )
@@ -370,6 +373,22 @@ class _Frozen:
     before: Chain
     after: Chain
     layer: str
+
+
+def _keep_memory(
+    machine: QemuMachine, mapped: MappedRam, unfinished: Unfinished, room: mmap.mmap | None
+) -> OwnPages | FileSum:
+    """Reads the machine's own pages, to be written when it has gone on. Of more than can be held so long it is what was
+    written: the machine stands still for longer, and the host's memory is not filled."""
+    own = own_pages(mapped, machine.ram_base, machine.inherited)
+    size = bytes_of(own)
+    if size > HELD_BYTES_MAX:
+        return unfinished.save_memory(mapped, own)
+    return OwnPages(own, memoryview(mapped.read(own, room))[:size])
+
+
+def _write_memory(unfinished: Unfinished, pages: OwnPages | FileSum) -> FileSum:
+    return unfinished.write_memory(pages) if isinstance(pages, OwnPages) else pages
 
 
 def _failure(error: BaseException, *, there: bool) -> BaseException:

@@ -1,5 +1,6 @@
 """Guest RAM as files: stored, sealed, and in runs of pages."""
 
+import mmap
 import os
 from pathlib import Path
 
@@ -36,3 +37,20 @@ def test_stored_ram_is_sparse_and_comes_back_sealed(tmp_path: Path) -> None:
 )
 def test_neighbouring_pages_are_one_run(pages: list[int], runs: list[list[int]]) -> None:
     assert ram.runs_of(np.array(pages, np.intp)).tolist() == runs
+
+
+def test_pages_are_read_whole_or_in_chunks() -> None:
+    pages = 3 * ram.CHUNK_BYTES // ram.PAGE
+    content = mmap.mmap(-1, pages * ram.PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    content.write(os.urandom(len(content)))
+    mapped = ram.MappedRam(os.getpid(), np.frombuffer(content, np.uint8).ctypes.data, len(content))
+    own = [page for page in range(pages) if page % 7 and page > 100]
+    runs = ram.runs_of(np.array(own, np.intp))
+    expected = b"".join(content[page * ram.PAGE : (page + 1) * ram.PAGE] for page in own)
+    assert mapped.read(runs)[: len(expected)] == expected
+    # a chunk is filled again for the next one
+    chunks = [bytes(chunk) for chunk in mapped.chunks(runs)]
+    assert b"".join(chunks) == expected
+    assert {len(chunk) for chunk in chunks[:-1]} == {ram.CHUNK_BYTES}
+    assert list(mapped.chunks(ram.runs_of(np.array([], np.intp)))) == []
+    assert mapped.room(0) is None

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from agent.drivers.driver import NewTemplate
-from agent.drivers.qemu import QemuDriver, layers
+from agent.drivers.qemu import QemuDriver, layers, snapshots
 from agent.drivers.qemu.disks import blocks_of
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.monitor import MonitorError
@@ -62,7 +62,11 @@ async def template(driver: QemuDriver, spec: Spec, machine: QemuMachine | None) 
     return snapshot_id
 
 
-async def test_forks_have_their_parents_memory_and_files_and_are_their_own(driver: QemuDriver) -> None:
+@pytest.mark.parametrize("held_bytes_max", [snapshots.HELD_BYTES_MAX, 0])
+async def test_forks_have_their_parents_memory_and_files_and_are_their_own(
+    driver: QemuDriver, monkeypatch: pytest.MonkeyPatch, held_bytes_max: int
+) -> None:
+    monkeypatch.setattr(snapshots, "HELD_BYTES_MAX", held_bytes_max)
     spec = new_spec(COLOUR="green")
     parent = await start(driver, spec)
     await shell(parent, "echo of the parent > /root/file; head -c 1000000 /dev/urandom > /dev/shm/noise")
