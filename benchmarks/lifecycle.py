@@ -19,13 +19,14 @@ from graphql import parse
 from rich.console import Console
 
 from agent.images import base_image
-from benchmarks import crowds, pauses
+from benchmarks import crowds, neighbours, pauses
 from benchmarks.bare import Image
 from benchmarks.computer import describe
 from benchmarks.containers import ContainerError, Containers, Life, containers
 from benchmarks.crowds import Burst, Crowd
 from benchmarks.figures import Figure, as_json, as_table
 from benchmarks.floor import Floor
+from benchmarks.neighbours import Neighbours
 from benchmarks.pauses import PauseSamples
 from benchmarks.product import Product, Timed
 from benchmarks.rounds import Samples, figures, floor_round, product_round, stage_lines, warm_round
@@ -37,7 +38,9 @@ MEMORY_BYTES = 512 << 20
 """The default shape."""
 IDLE_SANDBOXES = 3
 HOSTS = parse("{ admin { hosts { accelerator } } }")
-SECTIONS = ("life", "pause", "pool", "fork", "burst", "crowd")
+SECTIONS = ("life", "pause", "neighbour", "pool", "fork", "burst", "crowd")
+POOL_OFF_SECTIONS = frozenset({"life", "pause", "neighbour"})
+"""What a clone costs, not what the pool hides."""
 
 Progress = Callable[[str], None]
 
@@ -49,6 +52,7 @@ class Results:
     machine: dict[str, str | int] = field(default_factory=dict)
     life: Samples = field(default_factory=Samples)
     pause: PauseSamples = field(default_factory=PauseSamples)
+    neighbours: Neighbours = field(default_factory=Neighbours)
     warm: list[float] = field(default_factory=list)
     outputs: list[float] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
@@ -61,6 +65,7 @@ class Results:
         return [
             *(figures(self.life) if self.life.product else ()),
             *(pauses.figures(self.pause) if self.pause.large else ()),
+            *(neighbours.figures(self.neighbours) if self.neighbours.alone else ()),
             *(crowds.pool_figures(self.warm, self.outputs, self.lives) if self.outputs else ()),
             *(crowds.fork_figures(self.forks) if self.forks else ()),
             *(crowds.burst_figures(self.bursts) if self.bursts else ()),
@@ -82,14 +87,15 @@ class Bench:
 async def measure(progress: Progress, sections: frozenset[str], runs: int, idle_seconds: float) -> Results:
     """Everything that is to be measured, each after one round that is not counted."""
     results = Results()
-    if sections & {"life", "pause"}:
-        # what a clone costs, not what the pool hides
+    if sections & POOL_OFF_SECTIONS:
         async with _bench({**environment(), **POOL_OFF}, progress, results) as bench:
             if "life" in sections:
                 await _life(bench, results, runs, idle_seconds)
             if "pause" in sections:
                 await _pause(bench, results, runs)
-    if sections - {"life", "pause"}:
+            if "neighbour" in sections:
+                await _neighbour(bench, results, max(1, runs // 3))
+    if sections - POOL_OFF_SECTIONS:
         async with _bench(environment(), progress, results) as bench:
             if "pool" in sections:
                 await _pool(bench, results, runs)
@@ -122,6 +128,12 @@ async def _pause(bench: Bench, results: Results, runs: int) -> None:
         into = results.pause if number else PauseSamples()
         await pauses.pause_round(bench.floor, bench.product, f"pause{number}", into)
         bench.progress(f"pauses {number} of {runs}")
+
+
+async def _neighbour(bench: Bench, results: Results, runs: int) -> None:
+    for number in range(runs + 1):
+        await neighbours.neighbour_round(bench.product, results.neighbours if number else Neighbours())
+        bench.progress(f"neighbours {number} of {runs}")
 
 
 async def _pool(bench: Bench, results: Results, runs: int) -> None:
