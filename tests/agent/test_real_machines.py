@@ -38,6 +38,8 @@ def agent() -> Iterator[AgentProcess]:
         port,
         environment={
             "NESTBOX_AGENT_DRIVER": "qemu",
+            # machines of sandboxes are counted here, and told by where their process began
+            "NESTBOX_AGENT_POOL_MAX": "0",
             "NESTBOX_CACHE_DIR": str(cache_dir),
             "PATH": os.environ["PATH"],
         },
