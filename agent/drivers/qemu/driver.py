@@ -28,6 +28,7 @@ from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import find_groups
 from agent.drivers.qemu.clones import Cloner, check_disk_size
 from agent.drivers.qemu.disks import blocks_of
+from agent.drivers.qemu.flattening import Flattener
 from agent.drivers.qemu.host import Host
 from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.jail import find_jail
@@ -70,7 +71,6 @@ class QemuDriver:
         self._snapshots = Snapshots(
             settings.data_dir / "snapshots", settings.machines_dir, Layers(settings.data_dir / "layers")
         )
-        self._templates = Templates(settings, self._store, self._snapshots)
         self._turns = asyncio.Semaphore(STARTS_PER_CPU * len(os.sched_getaffinity(0)))
         self._tasks = Tasks()
         self._pool = Pool(settings.data_dir / "pool", self._store, settings.pool_max, self._default_image, self._tasks)
@@ -128,6 +128,7 @@ class QemuDriver:
                 settings=settings,
                 images_in_use=self._snapshots.images_in_use,
             ),
+            templates=Templates(settings, self._store, self._snapshots, Flattener(jail, uids)),
             adopter=Adopter(
                 self._store, groups, uids, settings.guest_timeout_seconds, settings.grow_timeout_seconds, self._tasks
             ),
@@ -291,12 +292,12 @@ class QemuDriver:
 
     async def make_template(self, snapshot_id: UUID, template: NewTemplate, progress: ProgressMark) -> TemplateImage:
         """See `Driver.make_template`."""
-        return (await self._templates.make(await self._snapshots.load(snapshot_id), template, progress)).listed()
+        return (await self._ready.templates.make(await self._snapshots.load(snapshot_id), template, progress)).listed()
 
     async def remove_template(self, template_id: UUID) -> None:
         """See `Driver.remove_template`."""
         await self._pool.remove(templates.content_id(template_id))
-        await self._templates.remove(template_id)
+        await self._ready.templates.remove(template_id)
 
     async def stored_bytes(self, sandbox_id: UUID) -> int:
         """See `Driver.stored_bytes`."""

@@ -10,6 +10,7 @@ from agent.drivers.qemu.cgroups import Groups
 from agent.drivers.qemu.clones import Cloner
 from agent.drivers.qemu.settings import QemuSettings
 from agent.drivers.qemu.shapes import Shapes
+from agent.drivers.qemu.templates import Templates
 from agent.drivers.qemu.uids import UserIds
 
 
@@ -24,6 +25,7 @@ class Host:
     cloner: Cloner
     booter: Booter
     shapes: Shapes
+    templates: Templates
     adopter: Adopter
 
     @property

@@ -1,4 +1,4 @@
-"""The jail around each QEMU: a user id of its own, namespaces, no capabilities, a view of next to nothing."""
+"""The jail of each QEMU and qemu-img: a user id of its own, namespaces, no capabilities, a view of next to nothing."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ QEMU_DATA = (Path("/usr/share/qemu"), Path("/usr/share/seabios"))
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a jailed QEMU may see, at the same paths as outside, besides its own program files."""
+    """What a jailed program may see, at the same paths as outside, besides its own program files."""
 
     read_only: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
@@ -20,9 +20,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Jail:
-    """How machines are jailed on this host; made once."""
+    """How machines are jailed on this host, and the tool that reads their disks; made once."""
 
     qemu: Path
+    qemu_img: Path
     prlimit: Path
     bwrap: Path
     setpriv: Path | None
@@ -41,13 +42,35 @@ class Jail:
 
         bubblewrap writes QEMU's pid as JSON to `info_fd`. There is no --die-with-parent: QEMU outlives the agent.
         """
-        words = [str(self.prlimit), "--core=0:0", "--"]
-        if uid is not None and self.setpriv is not None:
-            words += [str(self.setpriv), f"--reuid={uid}", f"--regid={gid if gid is not None else uid}"]
-            words += ["--clear-groups", "--no-new-privs", "--"]
-        words += [str(self.bwrap), "--unshare-all", "--as-pid-1", "--info-fd", str(info_fd), "--cap-drop", "ALL"]
-        words += ["--new-session", "--clearenv"]
-        for path in self.libraries:
+        return [
+            *(str(self.prlimit), "--core=0:0", "--"),
+            *self._as_user(uid, gid),
+            *self._confined(self.qemu, view, "--as-pid-1", "--info-fd", str(info_fd)),
+            *qemu_arguments,
+        ]
+
+    def image_command(
+        self, arguments: Sequence[str], *, uid: int | None, view: View, file_bytes_max: int, memory_bytes_max: int
+    ) -> list[str]:
+        """The command line that ends in qemu-img, and ends with whoever runs it. The limits are on each file that it
+        writes and on its address space."""
+        limits = ("--core=0:0", f"--fsize={file_bytes_max}", f"--as={memory_bytes_max}")
+        return [
+            *(str(self.prlimit), *limits, "--"),
+            *self._as_user(uid, None),
+            *self._confined(self.qemu_img, view, "--die-with-parent"),
+            *arguments,
+        ]
+
+    def _as_user(self, uid: int | None, gid: int | None) -> list[str]:
+        if uid is None or self.setpriv is None:
+            return []
+        ids = (f"--reuid={uid}", f"--regid={gid if gid is not None else uid}")
+        return [str(self.setpriv), *ids, "--clear-groups", "--no-new-privs", "--"]
+
+    def _confined(self, program: Path, view: View, *options: str) -> list[str]:
+        words = [str(self.bwrap), "--unshare-all", *options, "--cap-drop", "ALL", "--new-session", "--clearenv"]
+        for path in (program, *self.libraries):
             words += ["--ro-bind", str(path), str(path)]
         for target, name in self.links:
             words += ["--symlink", target, name]
@@ -59,14 +82,12 @@ class Jail:
         for path in view.writable:
             words += ["--bind", str(path), str(path)]
         # What is left writable of the view would be memory of the host's.
-        words += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--", str(self.qemu), *qemu_arguments]
-        return words
+        return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--", str(program)]
 
 
 def find_jail(qemu: str) -> Jail:
     """The jail that this host can give. Raises: FileNotFoundError naming a missing program."""
-    program = Path(_program(qemu)).resolve()
-    libraries = [program]
+    libraries = []
     links: list[tuple[str, str]] = []
     for name in ("lib", "lib64"):
         top = Path("/", name)
@@ -80,7 +101,15 @@ def find_jail(qemu: str) -> Jail:
     libraries += [path for path in (Path("/usr/lib64"), *QEMU_DATA) if path.is_dir()]
     root = os.geteuid() == 0
     setpriv = Path(_program("setpriv")) if root else None
-    return Jail(program, Path(_program("prlimit")), Path(_program("bwrap")), setpriv, tuple(libraries), tuple(links))
+    return Jail(
+        qemu=Path(_program(qemu)).resolve(),
+        qemu_img=Path(_program("qemu-img")).resolve(),
+        prlimit=Path(_program("prlimit")),
+        bwrap=Path(_program("bwrap")),
+        setpriv=setpriv,
+        libraries=tuple(libraries),
+        links=tuple(links),
+    )
 
 
 def _program(name: str) -> str:

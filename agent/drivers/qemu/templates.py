@@ -1,9 +1,7 @@
 """Images that are made of snapshots: memory merged, disk flattened, kernel beside it. They stand on nothing else."""
 
 import asyncio
-import json
 import os
-import re
 import shutil
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +11,7 @@ import structlog
 from agent.drivers.driver import NewTemplate, ProgressMark
 from agent.drivers.qemu import manifests, ram
 from agent.drivers.qemu.clones import disk_error
+from agent.drivers.qemu.flattening import Flattener
 from agent.drivers.qemu.images import RAM, STATE, Image, ImageStore
 from agent.drivers.qemu.launch import settled
 from agent.drivers.qemu.manifests import ImageManifest, ManifestError
@@ -25,9 +24,7 @@ from agent.images.build import link_or_copy
 from agent.machine import Spec
 
 DISK = "disk"  # raw, sparse
-FLATTEN_SECONDS = 3600.0  # of a disk of any size; ~1 s for 300 MB that are used
 DISK_SHARE = 80  # of the progress: flattening takes most of the time
-_PERCENT = re.compile(rb"\((\d+)\.\d+/100%\)")
 log = structlog.get_logger()
 
 
@@ -58,10 +55,11 @@ def image_of(store: ImageStore, spec: Spec, qemu_version: str) -> Image:
 class Templates:
     """Makes and removes them."""
 
-    def __init__(self, settings: QemuSettings, store: ImageStore, snapshots: Snapshots) -> None:
+    def __init__(self, settings: QemuSettings, store: ImageStore, snapshots: Snapshots, flattener: Flattener) -> None:
         self._settings = settings
         self._store = store
         self._snapshots = snapshots
+        self._flattener = flattener
 
     async def make(self, snapshot: Snapshot, template: NewTemplate, progress: ProgressMark) -> Image:
         """See `Driver.make_template`. Raises: AgentError SNAPSHOT_FAILED, DISK_FULL, IMAGE_MISMATCH."""
@@ -118,32 +116,9 @@ class Templates:
         return self._store.publish(folder, manifest)
 
     async def _flatten(self, snapshot: Snapshot, base: Image, target: Path, progress: ProgressMark) -> None:
-        """All layers as one raw file, without holes and zeros, read as slowly as others want it. Its process is ended
-        if this is cancelled.
-
-        Raises: AgentError SNAPSHOT_FAILED, DISK_FULL; OSError.
-        """
         layers = [self._snapshots.layers.path(name) for name in snapshot.manifest.layers]
         chain = base.disk(layers[0], self._settings.data_dir, tuple(layers[1:]))
-        process = await asyncio.create_subprocess_exec(
-            *("nice", "-n", "19", "ionice", "-c", "3"),
-            *("qemu-img", "convert", "-p", "-O", "raw", "-S", "4k", _json(chain.overlay, chain.below), str(target)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(FLATTEN_SECONDS):
-                words = await _followed(process, progress)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode != 0:
-            text = words.decode("utf-8", "replace").strip()
-            if "No space left" in text:
-                raise AgentError(Code.DISK_FULL, "The host's disk is full.", detail=text)
-            raise AgentError(Code.SNAPSHOT_FAILED, "The template's disk could not be made.", detail=text)
+        await self._flattener.flatten(chain, snapshot.manifest.disk_size_mb << 20, target, progress)
 
     async def remove(self, template_id: UUID) -> None:
         """See `Driver.remove_template`. Raises: AgentError TEMPLATE_IN_USE."""
@@ -159,28 +134,3 @@ class Templates:
         if name in used:
             raise AgentError(Code.TEMPLATE_IN_USE, "A sandbox on this host stands on the template.")
         await asyncio.to_thread(self._store.remove, name)
-
-
-def _json(overlay: Path, below: tuple[Path, ...]) -> str:
-    """A chain as qemu-img is told of it, in full: what headers say of it is not believed."""
-    described: dict[str, object] | None = None
-    for path in reversed((overlay, *below)):
-        raw = described is None
-        node: dict[str, object] = {
-            "driver": "raw" if raw else "qcow2",
-            "file": {"driver": "file", "filename": str(path), "locking": "off"},
-        }
-        if not raw:
-            node["backing"] = described
-        described = node
-    return f"json:{json.dumps(described)}"
-
-
-async def _followed(process: asyncio.subprocess.Process, progress: ProgressMark) -> bytes:
-    """Passes on the percentages that qemu-img prints; what it complained of."""
-    assert process.stdout is not None  # noqa: S101 - it was asked for
-    while text := await process.stdout.read(256):
-        if found := _PERCENT.findall(text):
-            progress(int(found[-1]))
-    _, complaints = await process.communicate()
-    return complaints
