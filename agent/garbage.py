@@ -16,13 +16,12 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from agent.drivers.driver import Leftover
+from agent.drivers.driver import QUARANTINE, Leftover
 from agent.machine import State
 from agent.parts import Parts
 from agent.template import TemplateState
 
 GARBAGE_KEPT = timedelta(days=1)
-QUARANTINE = "quarantine"
 NOTE = ".json"
 LEFT_ALONE = " Nothing is put aside: the ledger was damaged or missing once."
 _log = structlog.get_logger(__name__)

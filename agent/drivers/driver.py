@@ -24,6 +24,11 @@ class Isolation(StrEnum):
     NONE = "none"
 
 
+QUARANTINE = "quarantine"
+"""Where the agent puts what `Driver.garbage` named, below the data directory: each thing under its own name, a dot and
+some more, for a while in which it can be brought back."""
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateImage:
     """A memory image that can be cloned at once. `template_id` is None for an image of a base template, which is known

@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 
 from agent.drivers.driver import (
+    QUARANTINE,
     DriverFacts,
     Isolation,
     Leftover,
@@ -69,7 +70,10 @@ class QemuDriver:
         self._base_images = base_images
         self._store = ImageStore(settings.images_dir)
         self._snapshots = Snapshots(
-            settings.data_dir / "snapshots", settings.machines_dir, Layers(settings.data_dir / "layers")
+            settings.data_dir / "snapshots",
+            settings.machines_dir,
+            settings.data_dir / QUARANTINE,
+            Layers(settings.data_dir / "layers"),
         )
         self._turns = asyncio.Semaphore(STARTS_PER_CPU * len(os.sched_getaffinity(0)))
         self._tasks = Tasks()

@@ -18,7 +18,7 @@ from uuid import UUID
 import structlog
 
 from agent.drivers.driver import Leftover, StageMark
-from agent.drivers.qemu import disks, layers, manifests, ram, saved
+from agent.drivers.qemu import disks, layers, manifests, put_aside, ram, saved
 from agent.drivers.qemu.disks import DISK_FULL_ERRNOS
 from agent.drivers.qemu.growth import top_node
 from agent.drivers.qemu.layers import Chain, Layers
@@ -53,10 +53,11 @@ class Snapshot:
 class Snapshots:
     """All snapshots of this host, and the layers that they and machines stand on."""
 
-    def __init__(self, folder: Path, machines_dir: Path, layers_: Layers) -> None:
+    def __init__(self, folder: Path, machines_dir: Path, quarantine: Path, layers_: Layers) -> None:
         self.layers = layers_
         self._folder = folder
         self._machines_dir = machines_dir
+        self._quarantine = quarantine
         self._loaded: dict[UUID, Snapshot] = {}
         self._merged: dict[UUID, int] = {}
         self._loading = asyncio.Lock()
@@ -147,8 +148,8 @@ class Snapshots:
             await asyncio.to_thread(self._sweep)
 
     def _sweep(self) -> None:
-        named: set[str] = set()
         try:
+            named = set(put_aside.layers_of(self._quarantine))
             for folder in self._machines_dir.iterdir():
                 named.update(layers.read(folder).layers)
             for snapshot_id in self.all():
@@ -161,8 +162,13 @@ class Snapshots:
             log.info("layers_removed", count=count)
 
     def images_in_use(self) -> frozenset[str]:
-        """The images that snapshots stand on, by content id."""
-        return frozenset(self.manifest(snapshot_id).image_id for snapshot_id in self.all())
+        """The images that snapshots stand on, and whatever was put aside, by content id. Raises: AgentError,
+        ManifestError: it cannot be told."""
+        try:
+            aside = put_aside.images_of(self._quarantine)
+        except (OSError, ValueError) as error:
+            raise ManifestError(f"{self._quarantine}: {error!r}") from error
+        return aside | {self.manifest(snapshot_id).image_id for snapshot_id in self.all()}
 
     def leftovers(self, known: frozenset[UUID]) -> list[Leftover]:
         """Snapshots that are not known."""

@@ -3,13 +3,14 @@
 import asyncio
 import dataclasses
 import os
+import shutil
 import signal
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
-from agent.drivers.driver import NewTemplate
+from agent.drivers.driver import QUARANTINE, NewTemplate
 from agent.drivers.qemu import QemuDriver, layers, snapshots
 from agent.drivers.qemu.disks import blocks_of
 from agent.drivers.qemu.machine import QemuMachine
@@ -290,3 +291,37 @@ async def test_a_damaged_snapshot_is_refused(driver: QemuDriver, laboratory: Lab
     with pytest.raises(AgentError) as refusal:
         await start(driver, child_of(spec, uuid4()))
     assert refusal.value.code is Code.UNKNOWN_SNAPSHOT
+
+
+@pytest.mark.parametrize("aside", ["sandbox", "snapshot"])
+async def test_what_was_put_aside_keeps_what_it_stands_on(
+    driver: QemuDriver, laboratory: Laboratory, aside: str
+) -> None:
+    spec = new_spec()
+    machine = await start(driver, spec)
+    await shell(machine, "echo kept > /root/file; sync")
+    snapshot_id = await snapshot(driver, spec, machine)
+    image_id = machine.image.manifest.content_id
+    await driver.kill(machine)
+    child = child_of(spec, snapshot_id)
+    quarantine = laboratory.data_dir / QUARANTINE
+    quarantine.mkdir()
+    try:
+        if aside == "sandbox":
+            thing, other = laboratory.folder(spec), driver.drop_snapshot(snapshot_id)
+        else:
+            thing, other = laboratory.data_dir / "snapshots" / str(snapshot_id), driver.remove(spec.sandbox_id)
+        moved = thing.rename(quarantine / f"{thing.name}.0f0f0f0f")
+        await other
+        assert list((laboratory.data_dir / "layers").iterdir())
+        assert driver._snapshots.images_in_use() == {image_id}
+        moved.rename(thing)
+        back = await driver.boot(spec, uuid4(), NO_STAGES) if aside == "sandbox" else await start(driver, child)
+        assert await run(back, "cat", "/root/file") == "kept"
+        thing = thing.rename(quarantine / f"{thing.name}.1f1f1f1f") if aside == "snapshot" else thing
+    finally:
+        shutil.rmtree(quarantine)
+    await driver.remove(spec.sandbox_id)
+    await driver.remove(child.sandbox_id)
+    await driver._snapshots.sweep()
+    assert not list((laboratory.data_dir / "layers").iterdir())
