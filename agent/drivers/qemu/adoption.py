@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from agent.drivers.driver import ProcessIdentity
-from agent.drivers.qemu import records, saved, sockets
+from agent.drivers.qemu import records, saved, sockets, streaming
 from agent.drivers.qemu.cgroups import Groups
 from agent.drivers.qemu.disks import OVERLAY
 from agent.drivers.qemu.growth import grow
@@ -108,8 +108,9 @@ class Adopter:
                 await machine.running.monitor.run("cont")
         await asyncio.to_thread(saved.discard_pauses, machine.folder)
         try:
+            await streaming.end(machine.running.monitor)
             await settle_chain(machine)
-        except (MonitorError, OSError, ValueError) as error:
+        except (MonitorError, OSError, ValueError, TimeoutError) as error:
             log.warning("chain_not_settled", sandbox_id=str(spec.sandbox_id), reason=repr(error))
         try:
             await machine.identify(spec, self.guest_timeout_seconds)

@@ -30,6 +30,7 @@ from agent.drivers.qemu.cgroups import find_groups
 from agent.drivers.qemu.clones import Cloner, check_disk_size
 from agent.drivers.qemu.disks import blocks_of
 from agent.drivers.qemu.flattening import Flattener
+from agent.drivers.qemu.freezing import Freezer
 from agent.drivers.qemu.host import Host
 from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.jail import find_jail
@@ -75,6 +76,7 @@ class QemuDriver:
             settings.data_dir / QUARANTINE,
             Layers(settings.data_dir / "layers"),
         )
+        self._freezer = Freezer(self._snapshots)
         self._turns = asyncio.Semaphore(STARTS_PER_CPU * len(os.sched_getaffinity(0)))
         self._tasks = Tasks()
         self._pool = Pool(settings.data_dir / "pool", self._store, settings.pool_max, self._default_image, self._tasks)
@@ -280,10 +282,10 @@ class QemuDriver:
     async def snapshot(self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark) -> None:
         """See `Driver.snapshot`."""
         if machine is None:
-            work = self._snapshots.keep_paused(spec, self._folder(spec.sandbox_id), snapshot_id, stage)
+            work = self._freezer.keep_paused(spec, self._folder(spec.sandbox_id), snapshot_id, stage)
         else:
             seconds = self._settings.save_timeout_seconds
-            work = self._snapshots.keep_running(spec, _ours(machine), snapshot_id, seconds, stage)
+            work = self._freezer.keep_running(spec, _ours(machine), snapshot_id, seconds, stage)
         await settled(self._tasks.start(work, f"snapshot {snapshot_id}"))
 
     async def has_snapshot(self, snapshot_id: UUID) -> bool:

@@ -8,7 +8,7 @@ lives as long as a chain or a snapshot names it.
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,9 +18,10 @@ from agent.drivers.qemu.disks import OVERLAY
 NOTE = "chain.json"
 SUFFIX = ".qcow2"
 READABLE = 0o444
-LAYERS_MAX = 8
-"""Layers of one sandbox beyond which they are brought together (`streaming.py`): each costs QEMU ~1 MB and every read a
-look."""
+OVERLAY_PREFIX = "overlay-"
+LAYERS_MAX, LAYERS_MOST = 8, 16
+"""With so many layers they are brought together before the next one is made (`streaming.py`): each costs QEMU ~1 MB and
+every read a look. Where that fails there may be twice as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def overlay(machine_dir: Path) -> Path:
 
 def next_overlay() -> str:
     """A name that no overlay has or had: QEMU remembers what it was told of, also when that came to nothing."""
-    return f"overlay-{uuid4().hex[:12]}{SUFFIX}"
+    return f"{OVERLAY_PREFIX}{uuid4().hex[:12]}{SUFFIX}"
 
 
 def node_of(overlay_name: str) -> str:
@@ -133,9 +134,3 @@ class Layers:
 def _make_readable(path: Path) -> None:
     os.chown(path, os.geteuid(), os.getegid())
     path.chmod(READABLE)
-
-
-def without(chain: Chain, layers: Iterable[str]) -> Chain:
-    """The chain once these layers were brought together in its overlay."""
-    gone = frozenset(layers)
-    return replace(chain, layers=tuple(name for name in chain.layers if name not in gone))

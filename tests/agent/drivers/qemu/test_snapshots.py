@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from agent.drivers.driver import QUARANTINE, NewTemplate
-from agent.drivers.qemu import QemuDriver, layers, snapshots
+from agent.drivers.qemu import QemuDriver, freezing, layers
 from agent.drivers.qemu.disks import blocks_of
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.monitor import MonitorError
@@ -63,11 +63,11 @@ async def template(driver: QemuDriver, spec: Spec, machine: QemuMachine | None) 
     return snapshot_id
 
 
-@pytest.mark.parametrize("held_bytes_max", [snapshots.HELD_BYTES_MAX, 0])
+@pytest.mark.parametrize("held_bytes_max", [freezing.HELD_BYTES_MAX, 0])
 async def test_forks_have_their_parents_memory_and_files_and_are_their_own(
     driver: QemuDriver, monkeypatch: pytest.MonkeyPatch, held_bytes_max: int
 ) -> None:
-    monkeypatch.setattr(snapshots, "HELD_BYTES_MAX", held_bytes_max)
+    monkeypatch.setattr(freezing, "HELD_BYTES_MAX", held_bytes_max)
     spec = new_spec(COLOUR="green")
     parent = await start(driver, spec)
     await shell(parent, "echo of the parent > /root/file; head -c 1000000 /dev/urandom > /dev/shm/noise")
@@ -233,11 +233,11 @@ async def test_an_agent_that_is_gone_in_the_middle_of_a_snapshot_leaves_a_machin
             raise _Killed
 
     snapshot_id, process, incarnation = uuid4(), machine.process, machine.incarnation
-    snapshots = driver._snapshots
-    unfinished = snapshots._begin(snapshot_id)
-    frozen = await snapshots._prepare(spec, machine)
+    freezer = driver._freezer
+    unfinished = freezer._begin(snapshot_id)
+    frozen = await freezer._prepare(spec, machine)
     with pytest.raises(_Killed):
-        await snapshots._freeze(machine, unfinished, frozen, halt)
+        await freezer._freeze(machine, unfinished, frozen, halt)
     assert reached.is_set()
     await driver.close()
     other = laboratory.second()
@@ -267,7 +267,7 @@ async def test_a_machine_that_is_gone_in_the_middle_of_a_snapshot_keeps_its_disk
     spec = new_spec()
     machine = await start(driver, spec)
     await shell(machine, "echo kept > /root/file; sync")
-    await driver._snapshots._prepare(spec, machine)
+    await driver._freezer._prepare(spec, machine)
     # whoever reads the note now finds the same disk, though QEMU knows nothing of the new overlay
     os.kill(machine.process.pid, signal.SIGKILL)
     await machine.died()

@@ -1,0 +1,292 @@
+"""How a sandbox is kept as it is at one moment.
+
+A machine that runs stands still while QEMU writes its device state, its own pages are read, and its disk gets a new
+overlay; what takes long, writing and syncing the pages, comes after it has gone on. Where the agent is killed
+meanwhile, either nothing counts or all of it: `overlays.settle_chain` is what an adopting agent does about the disk.
+"""
+
+import asyncio
+import mmap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from agent.drivers.driver import StageMark
+from agent.drivers.qemu import disks, layers, ram, saved
+from agent.drivers.qemu.disks import DISK_FULL_ERRNOS
+from agent.drivers.qemu.growth import top_node
+from agent.drivers.qemu.layers import LAYERS_MAX, LAYERS_MOST, Chain
+from agent.drivers.qemu.machine import QemuMachine
+from agent.drivers.qemu.manifests import FileSum, ManifestError, SnapshotManifest
+from agent.drivers.qemu.monitor import MonitorError
+from agent.drivers.qemu.overlays import offered, put_above, settle_chain
+from agent.drivers.qemu.pausing import goes_on, write_state
+from agent.drivers.qemu.ram import MappedRam, bytes_of
+from agent.drivers.qemu.saved import MEMORY, STATE, OwnPages, Unfinished, own_pages
+from agent.drivers.qemu.snapshots import UNFINISHED, Snapshots
+from agent.drivers.qemu.streaming import bring_together
+from agent.errors import AgentError, Code
+from agent.images.build import copy_sparse
+from agent.machine import Spec
+
+HELD_BYTES_MAX = 128 << 20
+"""Of one machine's pages, in the agent's memory while they are written: ~60 ms of standing still for as many."""
+_FAILURES = (MonitorError, OSError, LookupError, EOFError, ValueError, TimeoutError, asyncio.CancelledError)
+log = structlog.get_logger()
+
+
+class Freezer:
+    """Makes snapshots."""
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+
+    async def keep_running(
+        self, spec: Spec, machine: QemuMachine, snapshot_id: UUID, timeout_seconds: float, stage: StageMark
+    ) -> None:
+        """See `Driver.snapshot`, of a machine that runs.
+
+        Raises: AgentError SNAPSHOT_FAILED, DISK_FULL, MACHINE_GONE.
+        """
+        await self._bound_layers(machine, timeout_seconds)
+        started = time.perf_counter()
+        unfinished: Unfinished | None = None
+        frozen: _Frozen | None = None
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                unfinished = self._begin(snapshot_id)
+                frozen = await self._prepare(spec, machine)
+                pages = await self._freeze(machine, unfinished, frozen, stage)
+                await self._publish(spec, machine, unfinished, frozen, pages, snapshot_id)
+                stage("sync")
+        except _FAILURES as error:
+            if unfinished is not None:
+                unfinished.withdraw()
+            there = await goes_on(machine)
+            if frozen is not None:
+                await asyncio.shield(self._undo(machine, frozen))
+            raise _failure(error, there=there) from error
+        finally:
+            if unfinished is not None:
+                unfinished.close()
+        log.info(
+            "snapshot_kept", snapshot_id=str(snapshot_id), milliseconds=round((time.perf_counter() - started) * 1000)
+        )
+
+    async def _bound_layers(self, machine: QemuMachine, timeout_seconds: float) -> None:
+        """Before there would be too many of them. The guest goes on meanwhile."""
+        must = False
+        try:
+            if (count := len(layers.read(machine.folder).layers)) < LAYERS_MAX:
+                return
+            # it need not come about now if it takes long; at last it must
+            must = count >= LAYERS_MOST
+            await bring_together(machine, timeout_seconds if must else timeout_seconds / 4)
+        except (MonitorError, OSError, ValueError, TimeoutError) as error:
+            if must or not machine.running.process.running:
+                raise _failure(error, there=machine.running.process.running) from error
+            log.warning("layers_not_brought_together", folder=machine.folder.name, reason=repr(error))
+            return
+        await self._snapshots.sweep()
+
+    def _begin(self, snapshot_id: UUID) -> Unfinished:
+        return Unfinished(self._snapshots.folder, f"{UNFINISHED}{snapshot_id}", str(snapshot_id))
+
+    async def _prepare(self, spec: Spec, machine: QemuMachine) -> "_Frozen":
+        """While the guest still runs: a new overlay, the layer's name, and a note that tells of both. Whoever reads it
+        before QEMU writes to the new overlay finds the same disk: an empty overlay upon what is written to now."""
+        async with self._snapshots.naming:
+            return await asyncio.to_thread(self._name_layer, spec, machine)
+
+    def _name_layer(self, spec: Spec, machine: QemuMachine) -> "_Frozen":
+        chain = layers.read(machine.folder)
+        overlay = layers.next_overlay()
+        disks.make_overlay(machine.folder / overlay, spec.disk_size_mb)
+        layer = self._snapshots.layers.link(machine.folder / chain.overlay)
+        frozen = _Frozen(chain, chain.frozen(layer, overlay), layer)
+        layers.write(machine.folder, frozen.after)
+        return frozen
+
+    async def _freeze(
+        self, machine: QemuMachine, unfinished: Unfinished, frozen: "_Frozen", stage: StageMark
+    ) -> OwnPages | FileSum:
+        monitor = machine.running.monitor
+        mapped = ram.mapped_ram(machine.process.pid, machine.image.manifest.ram_bytes)
+        node = await top_node(machine)
+        room = await asyncio.to_thread(mapped.room, HELD_BYTES_MAX)
+        path = machine.folder / frozen.after.overlay
+        async with offered(monitor, path) as number:
+            await machine.quiesce()
+            since = time.perf_counter()
+            await monitor.run("stop")
+            stage("stop")
+            pages, _ = await asyncio.gather(
+                asyncio.to_thread(_keep_memory, machine, mapped, unfinished, room),
+                write_state(monitor, unfinished),
+            )
+            stage("save")
+            await put_above(monitor, node, layers.node_of(frozen.after.overlay), number)
+            machine.running.overlay = path
+            stage("layer")
+            await monitor.run("cont")
+            machine.release()
+            stage("continue")
+        log.info("stood_still", milliseconds=round((time.perf_counter() - since) * 1000, 1))
+        return pages
+
+    async def _publish(
+        self,
+        spec: Spec,
+        machine: QemuMachine,
+        unfinished: Unfinished,
+        frozen: "_Frozen",
+        pages: OwnPages | FileSum,
+        snapshot_id: UUID,
+    ) -> None:
+        memory, state, _ = await asyncio.gather(
+            asyncio.to_thread(_write_memory, unfinished, pages),
+            asyncio.to_thread(unfinished.finish_state),
+            asyncio.to_thread(self._snapshots.layers.settle, frozen.layer),
+        )
+        image = machine.image.manifest
+        manifest = self._manifest(
+            spec,
+            snapshot_id,
+            image_id=image.content_id,
+            qemu_version=machine.running.monitor.qemu_version,
+            accelerator=image.accelerator,
+            ram_base=machine.ram_base,
+            names=frozen.after.layers,
+            files={MEMORY: memory, STATE: state},
+        )
+        await asyncio.to_thread(unfinished.publish, manifest)
+        (machine.folder / frozen.before.overlay).unlink(missing_ok=True)
+
+    def _manifest(
+        self,
+        spec: Spec,
+        snapshot_id: UUID,
+        *,
+        image_id: str,
+        qemu_version: str,
+        accelerator: str,
+        ram_base: str,
+        names: tuple[str, ...],
+        files: dict[str, FileSum],
+    ) -> SnapshotManifest:
+        return SnapshotManifest(
+            snapshot_id=str(snapshot_id),
+            sandbox_id=str(spec.sandbox_id),
+            image_id=image_id,
+            qemu_version=qemu_version,
+            accelerator=accelerator,
+            vcpus=spec.vcpus,
+            memory_mb=spec.memory_mb,
+            disk_size_mb=spec.disk_size_mb,
+            layers=names,
+            files=files,
+            ram_base=ram_base,
+        )
+
+    async def _undo(self, machine: QemuMachine, frozen: "_Frozen") -> None:
+        """After a failure the note says what QEMU does; a layer that the disk stands on by now stays one."""
+        async with self._snapshots.naming:
+            try:
+                await settle_chain(machine, frozen.before)
+            except (MonitorError, OSError, ValueError) as error:
+                # the note tells of the same disk either way; the next adoption looks again
+                log.warning("chain_not_settled", folder=str(machine.folder), reason=repr(error))
+                return
+        await self._snapshots.sweep()
+
+    async def keep_paused(self, spec: Spec, machine_dir: Path, snapshot_id: UUID, stage: StageMark) -> None:
+        """See `Driver.snapshot`, of a sandbox that is paused: its memory is linked, its overlay copied, without holes.
+
+        Raises: AgentError IMAGE_MISMATCH, SNAPSHOT_FAILED (also for too many layers), DISK_FULL.
+        """
+        unfinished: Unfinished | None = None
+        try:
+            pause_dir, pause = saved.latest(machine_dir)
+            unfinished = self._begin(snapshot_id)
+            async with self._snapshots.naming:
+                names = await asyncio.to_thread(self._copy_paused, machine_dir, pause_dir, unfinished)
+                stage("save")
+                manifest = self._manifest(
+                    spec,
+                    snapshot_id,
+                    image_id=pause.image_id,
+                    qemu_version=pause.qemu_version,
+                    accelerator=pause.accelerator,
+                    ram_base=pause.ram_base,
+                    names=names,
+                    files=pause.files,
+                )
+                await asyncio.to_thread(unfinished.publish, manifest)
+            stage("sync")
+        except ManifestError as error:
+            message = "What was saved of this sandbox is damaged, or not there."
+            raise AgentError(Code.IMAGE_MISMATCH, message, detail=str(error)) from error
+        except _FAILURES as error:
+            if unfinished is not None:
+                unfinished.withdraw()
+            await asyncio.shield(self._snapshots.sweep())
+            raise _failure(error, there=True) from error
+        finally:
+            if unfinished is not None:
+                unfinished.close()
+
+    def _copy_paused(self, machine_dir: Path, pause_dir: Path, unfinished: Unfinished) -> tuple[str, ...]:
+        chain = layers.read(machine_dir)
+        if len(chain.layers) >= LAYERS_MOST:
+            message = f"The sandbox's disk lies in {LAYERS_MOST} layers: resume it, then they can be brought together."
+            raise AgentError(Code.SNAPSHOT_FAILED, message)
+        copy = machine_dir / f"{UNFINISHED}layer"
+        copy.unlink(missing_ok=True)
+        try:
+            copy_sparse(machine_dir / chain.overlay, copy)
+            layer = self._snapshots.layers.link(copy)
+        finally:
+            copy.unlink(missing_ok=True)
+        self._snapshots.layers.settle(layer)
+        for name in (MEMORY, STATE):
+            (unfinished.folder / name).unlink(missing_ok=True)
+            (unfinished.folder / name).hardlink_to(pause_dir / name)
+        return (layer, *chain.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """A machine's chain before and after its overlay became a layer."""
+
+    before: Chain
+    after: Chain
+    layer: str
+
+
+def _keep_memory(
+    machine: QemuMachine, mapped: MappedRam, unfinished: Unfinished, room: mmap.mmap | None
+) -> OwnPages | FileSum:
+    """Reads the machine's own pages, to be written when it has gone on. Of more than can be held so long it is what was
+    written: the machine stands still for longer, and the host's memory is not filled."""
+    own = own_pages(mapped, machine.ram_base, machine.inherited)
+    size = bytes_of(own)
+    if size > HELD_BYTES_MAX:
+        return unfinished.save_memory(mapped, own)
+    return OwnPages(own, memoryview(mapped.read(own, room))[:size])
+
+
+def _write_memory(unfinished: Unfinished, pages: OwnPages | FileSum) -> FileSum:
+    return unfinished.write_memory(pages) if isinstance(pages, OwnPages) else pages
+
+
+def _failure(error: BaseException, *, there: bool) -> BaseException:
+    if not there:
+        return AgentError(Code.MACHINE_GONE, "The machine ended while it was being snapshotted.", detail=repr(error))
+    if isinstance(error, asyncio.CancelledError):
+        return error
+    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
+        return AgentError(Code.DISK_FULL, "The host's disk is full.", detail=str(error))
+    return AgentError(Code.SNAPSHOT_FAILED, "The sandbox could not be snapshotted: it goes on.", detail=repr(error))
