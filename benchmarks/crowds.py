@@ -11,12 +11,14 @@ from graphql import parse
 
 from benchmarks.containers import Life
 from benchmarks.figures import Figure
+from benchmarks.floor import Floor
 from benchmarks.product import Product, Timed, processes_usage
 from nestbox.demo.client import Client, RefusedError
 
-POOLS = parse("{ admin { hosts { pools { ready wanted } } } }")
+POOLS = parse("{ admin { hosts { pools { ready wanted handedOver missed } } } }")
 POOL_DEADLINE_SECONDS = 180
 POOL_POLL_SECONDS = 0.25
+SETTLE_SECONDS = 1.0
 BURST = 50
 FORKS = 20
 CROWD = 100
@@ -66,13 +68,17 @@ class Crowd:
     answered: int
 
 
-async def pool_is_full(client: Client) -> None:
-    """Waits until the hosts' pools hold as many as they are to hold. Raises: TimeoutError."""
+async def pool_is_full(client: Client, asked: int) -> None:
+    """Waits until the hosts' pools hold as many as they are to hold, after so many sandboxes asked for one: what the
+    platform knows of its hosts is some seconds old. Raises: TimeoutError."""
     async with asyncio.timeout(POOL_DEADLINE_SECONDS):
         while True:
             hosts = (await client.query(POOLS))["admin"]["hosts"]
             pools = [pool for host in hosts for pool in host["pools"]]
-            if pools and all(pool["ready"] >= pool["wanted"] > 0 for pool in pools):
+            known = sum(pool["handedOver"] + pool["missed"] for pool in pools)
+            if known >= asked and pools and all(pool["ready"] >= pool["wanted"] > 0 for pool in pools):
+                # it is known from a look at all hosts that is still under way
+                await asyncio.sleep(SETTLE_SECONDS)
                 return
             await asyncio.sleep(POOL_POLL_SECONDS)
 
@@ -115,6 +121,16 @@ async def forks(product: Product, count: int = FORKS) -> Timed:
     for sandbox_id in (*children, parent):
         await product.delete(sandbox_id)
     return timed
+
+
+async def bare_clones(floor: Floor, name: str, count: int = FORKS) -> float:
+    """As many clones on bare QEMU, at once: milliseconds until all have their identity."""
+    start = time.perf_counter()
+    made = await floor.clones(name, count)
+    milliseconds = (time.perf_counter() - start) * 1000
+    for bare in made:
+        await floor.end(bare)
+    return milliseconds
 
 
 def frozen_milliseconds(timed: Timed) -> float:
@@ -177,9 +193,12 @@ def burst_figures(bursts: list[Burst]) -> list[Figure]:
     ]
 
 
-def fork_figures(timed: list[Timed]) -> list[Figure]:
-    """Of some forks."""
+def fork_figures(timed: list[Timed], bare: list[float]) -> list[Figure]:
+    """Of some forks, and of as many clones on bare QEMU beside each."""
+    ratios = [one.milliseconds / least for one, least in zip(timed, bare, strict=True)]
     return [
+        Figure(f"floor: {FORKS} clones at once, all with their identity", "ms", bare),
+        Figure(f"forkSandbox of {FORKS} against the floor's clones", "times", ratios),
         Figure(
             f"forkSandbox of {FORKS}, all RUNNING",
             "ms",

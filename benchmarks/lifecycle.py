@@ -57,6 +57,7 @@ class Results:
     outputs: list[float] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
     forks: list[Timed] = field(default_factory=list)
+    bare_forks: list[float] = field(default_factory=list)
     bursts: list[Burst] = field(default_factory=list)
     crowd: Crowd | None = None
 
@@ -67,7 +68,7 @@ class Results:
             *(pauses.figures(self.pause) if self.pause.large else ()),
             *(neighbours.figures(self.neighbours) if self.neighbours.alone else ()),
             *(crowds.pool_figures(self.warm, self.outputs, self.lives) if self.outputs else ()),
-            *(crowds.fork_figures(self.forks) if self.forks else ()),
+            *(crowds.fork_figures(self.forks, self.bare_forks) if self.forks else ()),
             *(crowds.burst_figures(self.bursts) if self.bursts else ()),
             *(crowds.crowd_figures(self.crowd) if self.crowd else ()),
         ]
@@ -100,7 +101,7 @@ async def measure(progress: Progress, sections: frozenset[str], runs: int, idle_
             if "pool" in sections:
                 await _pool(bench, results, runs)
             if "fork" in sections:
-                await _some(bench, "fork", runs, results.forks, crowds.forks)
+                await _fork(bench, results, runs)
             if "burst" in sections:
                 await _some(bench, "burst", max(1, runs // 3), results.bursts, crowds.burst)
             if "crowd" in sections:
@@ -145,7 +146,7 @@ async def _pool(bench: Bench, results: Results, runs: int) -> None:
             bench.progress(f"no comparison with podman: {error}")
         for number in range(runs + 1):
             warm = await warm_round(bench.floor, f"warm{number}")
-            await crowds.pool_is_full(bench.client)
+            await crowds.pool_is_full(bench.client, number)
             output = await crowds.first_output(bench.product)
             life = None if peer is None else await peer.life(f"nestbox-peer-{number}")
             if number:
@@ -153,6 +154,16 @@ async def _pool(bench: Bench, results: Results, runs: int) -> None:
                 results.outputs.append(output)
                 results.lives += [] if life is None else [life]
             bench.progress(f"pool {number} of {runs}: {output:.0f} ms")
+
+
+async def _fork(bench: Bench, results: Results, runs: int) -> None:
+    for number in range(runs + 1):
+        bare = await crowds.bare_clones(bench.floor, f"fork{number}")
+        timed = await crowds.forks(bench.product)
+        if number:
+            results.bare_forks.append(bare)
+            results.forks.append(timed)
+        bench.progress(f"fork {number} of {runs}: {timed.milliseconds:.0f} ms, bare {bare:.0f} ms")
 
 
 async def _some(
