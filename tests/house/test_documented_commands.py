@@ -7,7 +7,7 @@ import pytest
 from graphql import DocumentNode, OperationDefinitionNode, build_schema, parse, validate
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "benchmarks/README.md"]
+DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md"]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
