@@ -129,26 +129,31 @@ class Lifecycle:
         parts, spec = self._parts, action.spec
         parts.require_open()
         incarnation = uuid4()
-        with parts.capacity.held_for(spec), parts.templates.held_for(spec), parts.forks.held_for(spec):
-            starting = Changes(incarnation=incarnation, timeout_sec=action.timeout_sec, cluster_id=action.cluster_id)
-            await self.record.begin(action.spec, order | starting, durable=False)
-            try:
-                watch.mark("record")
-                live = await self._launch(self._parts.driver.start(action.spec, incarnation, watch.mark))
-            except BaseException as error:
-                failure = as_failure(error, Code.START_FAILED, "The sandbox could not be started.")
-                failed = Changes(
-                    state=State.FAILED, cause=Cause.START_FAILED, detail=failure.message, stages=watch.stages
+        with parts.templates.held_for(spec), parts.forks.held_for(spec):
+            async with parts.capacity.held_for(spec):
+                watch.dequeued()
+                starting = Changes(
+                    incarnation=incarnation, timeout_sec=action.timeout_sec, cluster_id=action.cluster_id
                 )
-                await self.record.conclude(failed | answer_is(failure), before=watch.concluding)
-                raise failure from error
-            await self._now_running(live, Changes(), watch)
+                await self.record.begin(action.spec, order | starting, durable=False)
+                try:
+                    watch.mark("record")
+                    live = await self._launch(self._parts.driver.start(action.spec, incarnation, watch.mark))
+                except BaseException as error:
+                    failure = as_failure(error, Code.START_FAILED, "The sandbox could not be started.")
+                    failed = Changes(
+                        state=State.FAILED, cause=Cause.START_FAILED, detail=failure.message, stages=watch.stages
+                    )
+                    await self.record.conclude(failed | answer_is(failure), before=watch.concluding)
+                    raise failure from error
+                await self._now_running(live, Changes(), watch)
 
     async def _start(self, action: Start, order: Changes, watch: Stopwatch) -> None:
         self._parts.require_open()
         machine = self.record.known()
         incarnation = uuid4()
-        with self._parts.capacity.held_for(machine.spec):
+        async with self._parts.capacity.held_for(machine.spec):
+            watch.dequeued()
             starting = Changes(state=State.STARTING, cause=Cause.USER, detail="", incarnation=incarnation)
             await self.record.intend(order | starting | process_is(None), durable=True)
             try:
@@ -230,7 +235,8 @@ class Lifecycle:
         self._parts.require_open()
         machine = self.record.known()
         incarnation = uuid4()
-        with self._parts.capacity.held_for(machine.spec):
+        async with self._parts.capacity.held_for(machine.spec):
+            watch.dequeued()
             resuming = Changes(state=State.RESUMING, cause=action.cause, detail="", incarnation=incarnation)
             await self.record.intend(order | resuming, durable=True)
             try:

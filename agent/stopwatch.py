@@ -21,6 +21,13 @@ class Stopwatch:
         """Those that ended so far."""
         return tuple(self._stages)
 
+    def dequeued(self) -> None:
+        """Until now it waited for its turn; nothing was marked yet."""
+        now = time.perf_counter()
+        waited = self._stages[0].duration_us + int((now - self._last) * 1_000_000)
+        self._stages[0] = Stage("queue", waited)
+        self._last = now
+
     def mark(self, name: str) -> None:
         """The end of a stage."""
         now = time.perf_counter()

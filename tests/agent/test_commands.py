@@ -13,7 +13,9 @@ from agent.drivers.simulated import Die, Fail, Hang, SimulatedDriver
 from agent.errors import AgentError, Code
 from agent.keeper import COMMANDS_MAX
 from agent.machine import Cause
+from agent.parts import Capacity
 from proto.host.v1 import host_pb2 as pb
+from tests.agent.drivers.qemu.laboratory import new_spec
 from tests.agent.serving import Served, cause_of, creation, new_sandbox, refused, serving, state_of, uuid_of
 from tests.waiting import eventually
 
@@ -280,11 +282,30 @@ async def test_memory_is_counted_for_machines_that_start_at_once(tmp_path: Path)
             group.create_task(agent.create(new_sandbox()))
             await hang.reached.wait()
             await agent.create(new_sandbox())
-            refused_id = new_sandbox()
+            # it would not fit, even if nothing was being started
+            refused_id, patient_id = new_sandbox(), new_sandbox()
             with refused(Code.NO_CAPACITY):
-                await agent.create(refused_id, memory_mb=641)
-            assert refused_id not in await agent.inventory()
+                await agent.create(refused_id, memory_mb=1153)
+            # this one would, and waits for what is
+            waiting = group.create_task(agent.create(patient_id, memory_mb=641))
+            capacity = agent.host._parts.capacity
+            await eventually(lambda: bool(capacity._started._waiters))
+            assert {refused_id, patient_id}.isdisjoint(await agent.inventory())
             hang.released.set()
+        assert waiting.result().stages[0].name == "queue"
+        assert patient_id in await agent.inventory()
+
+
+async def test_memory_that_does_not_come_free_is_not_waited_for_longer() -> None:
+    spec = new_spec()
+    capacity = Capacity(lambda: 256 + 640)
+    async with capacity.held_for(spec):
+        with pytest.raises(AgentError) as refusal:
+            async with capacity.held_for(spec, wait_seconds=0.01):
+                pass
+    assert refusal.value.code is Code.NO_CAPACITY
+    async with capacity.held_for(spec):
+        pass
 
 
 async def test_memory_of_the_pool_counts_as_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
