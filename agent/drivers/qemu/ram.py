@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import hashlib
+import itertools
 import mmap
 import os
 from collections.abc import Iterator
@@ -20,7 +21,12 @@ _PRESENT_OR_SWAPPED = np.uint64(3 << 62)
 _OF_A_FILE = np.uint64(1 << 61)
 # linux/falloc.h
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
-_fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+_libc = ctypes.CDLL(None, use_errno=True)
+_fallocate, _sync_file_range = _libc.fallocate, _libc.sync_file_range
+# linux/fs.h
+_WRITE_BACK = 2
+_process_vm_readv = _libc.process_vm_readv
+_process_vm_readv.restype = ctypes.c_ssize_t
 NAME = "guest-ram"
 EMPTY = Path("/dev/zero")
 
@@ -130,6 +136,12 @@ def _punch(fd: int, offset: int, size: int) -> None:
     """A hole, where the file system can; zeros elsewhere."""
     if _fallocate(fd, _PUNCH_HOLE | _KEEP_SIZE, ctypes.c_long(offset), ctypes.c_long(size)) != 0:
         os.pwrite(fd, bytes(size), offset)
+
+
+def write_back(fd: int, offset: int, size: int) -> None:
+    """Has the kernel begin to write a part of a file to the disk, for what an fsync will find done. Failures are that
+    one's to tell."""
+    _sync_file_range(fd, ctypes.c_long(offset), ctypes.c_long(size), _WRITE_BACK)
 
 
 def load_sealed(path: Path) -> int:
@@ -276,37 +288,35 @@ class MappedRam:
 
     def read(self, runs: Runs, room: mmap.mmap | None = None) -> mmap.mmap:
         """The content of those pages, one after the other, in `room` if it is large enough. The machine must stand
-        still."""
+        still. Raises: OSError, EOFError."""
         size = max(bytes_of(runs), PAGE)
         buffer = room if room is not None and len(room) >= size else mmap.mmap(-1, size)
-        with memoryview(buffer) as view, Path(f"/proc/{self.pid}/mem").open("rb", buffering=0) as file:
+        with memoryview(buffer) as view:
             offset = 0
-            for first, count in runs.tolist():
-                file.seek(self.address + first * PAGE)
-                _read_exactly(file.fileno(), view[offset : offset + count * PAGE])
-                offset += count * PAGE
+            for pieces in _in_chunks(runs):
+                offset += self._read(pieces, view[offset:])
         return buffer
 
     def chunks(self, runs: Runs) -> Iterator[memoryview]:
-        """The same, a few MiB at a time: each holds until the next is asked for. The machine must stand still."""
-        with (
-            memoryview(mmap.mmap(-1, CHUNK_BYTES)) as view,
-            Path(f"/proc/{self.pid}/mem").open("rb", buffering=0) as file,
-        ):
-            filled = 0
-            for first, count in runs.tolist():
-                page, end = first, first + count
-                while page < end:
-                    size = min((end - page) * PAGE, CHUNK_BYTES - filled)
-                    file.seek(self.address + page * PAGE)
-                    _read_exactly(file.fileno(), view[filled : filled + size])
-                    filled += size
-                    page += size // PAGE
-                    if filled == CHUNK_BYTES:
-                        yield view
-                        filled = 0
-            if filled:
-                yield view[:filled]
+        """The same, a few MiB at a time: each holds until the one after the next is asked for. The machine must stand
+        still. Raises: OSError, EOFError."""
+        with memoryview(mmap.mmap(-1, CHUNK_BYTES)) as view, memoryview(mmap.mmap(-1, CHUNK_BYTES)) as other:
+            turns = itertools.cycle((view, other))
+            for pieces, turn in zip(_in_chunks(runs), turns, strict=False):
+                yield turn[: self._read(pieces, turn)]
+
+    def _read(self, pieces: list[tuple[int, int]], into: memoryview) -> int:
+        """In one call, however scattered they are: 20 ms for 100 MiB of single pages, 100 ms by `/proc/PID/mem`."""
+        there = np.array(pieces, np.uint64) * PAGE
+        there[:, 0] += np.uint64(self.address)
+        size = int(there[:, 1].sum())
+        here = np.array([np.frombuffer(into, np.uint8).ctypes.data, size], np.uint64)
+        done = _process_vm_readv(self.pid, here.ctypes, 1, there.ctypes, len(pieces), 0)
+        if done < 0:
+            raise OSError(ctypes.get_errno(), "guest RAM cannot be read")
+        if done < size:
+            raise EOFError("memory ended early")
+        return size
 
     def write(self, runs: Runs, content: memoryview) -> None:
         """Puts saved pages in. The machine must not have run yet."""
@@ -320,6 +330,22 @@ class MappedRam:
                 offset += size
         finally:
             os.close(fd)
+
+
+def _in_chunks(runs: Runs) -> Iterator[list[tuple[int, int]]]:
+    """Runs, cut into parts of `CHUNK_BYTES`: so no more than the 1,024 pieces that one call may have."""
+    pieces, room = list[tuple[int, int]](), CHUNK_BYTES // PAGE
+    for first, count in runs.tolist():
+        page, end = first, first + count
+        while page < end:
+            taken = min(end - page, room)
+            pieces.append((page, taken))
+            page, room = page + taken, room - taken
+            if room == 0:
+                yield pieces
+                pieces, room = [], CHUNK_BYTES // PAGE
+    if pieces:
+        yield pieces
 
 
 def mapped_ram(pid: int, size_bytes: int) -> MappedRam:

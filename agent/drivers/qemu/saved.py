@@ -6,11 +6,11 @@ the machine's own, so it stands on its image alone, however often the machine wa
 
 import errno
 import hashlib
-import itertools
 import mmap
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -19,7 +19,7 @@ import numpy as np
 
 from agent.drivers.qemu import disks, layers, manifests
 from agent.drivers.qemu.manifests import FileSum, ManifestError, PauseManifest, SnapshotManifest
-from agent.drivers.qemu.ram import PAGE, Base, MappedRam, Runs, union
+from agent.drivers.qemu.ram import PAGE, Base, MappedRam, Runs, union, write_back
 
 PREFIX = "pause-"
 UNFINISHED = "unfinished-"
@@ -77,13 +77,21 @@ class Unfinished:
         return self._write_memory(pages.runs, (pages.content,))
 
     def _write_memory(self, runs: Runs, content: Iterable[memoryview]) -> FileSum:
-        digest = hashlib.sha256()
+        """While one part is written, its sum is made and the ones before it are on their way to the disk."""
+        digest, size = hashlib.sha256(), 0
+        header = memoryview(np.uint64(len(runs)).tobytes() + runs.tobytes())
         fd = os.open(self._folder / MEMORY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            header = memoryview(np.uint64(len(runs)).tobytes() + runs.tobytes())
-            for part in itertools.chain((header,), content):
-                _write_all(fd, part)
-                digest.update(part)
+            with ThreadPoolExecutor(1, "sum") as beside:
+                summing = beside.submit(digest.update, header)
+                _write_all(fd, header)
+                for part in content:
+                    summing.result()
+                    summing = beside.submit(digest.update, part)
+                    _write_all(fd, part)
+                    write_back(fd, size, len(part))
+                    size += len(part)
+                summing.result()
             size = os.lseek(fd, 0, os.SEEK_CUR)
             os.fsync(fd)
         finally:
