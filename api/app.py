@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from datetime import timedelta
 
 from starlette.applications import Starlette
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from api.domain.quota import Limits
 from api.faults import armed
 from api.hosts.authority import authority_in
 from api.http import oidc
@@ -46,6 +48,8 @@ def build_app(settings: Settings) -> Starlette:
         host_addresses=settings.hosts,
         agent_token=settings.agent_token(),
         authority=authority_in(settings.authority_dir),
+        limits=Limits(**{field.name: getattr(settings, f"quota_{field.name}") for field in fields(Limits)}),
+        shares_emulated=settings.emulated_shared,
         faults=armed(settings.api_faults),
     )
     reconciler = Reconciler(

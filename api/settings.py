@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_Limit = Annotated[int | None, Field(ge=0, le=2**31 - 1)]
+
 
 class Settings(BaseSettings):
     """Each comes from the environment variable of its name with `NESTBOX_` before it, but for `DATABASE_URL`."""
@@ -46,6 +48,19 @@ class Settings(BaseSettings):
     oidc_new_users: bool = False
     """Whether anybody whom the provider knows gets an account, without a team, when they first sign in. Otherwise only
     people who have an account with the address that the provider has verified."""
+    quota_sandboxes: _Limit = None
+    """What a team may have at most, unless an admin of the platform set something else for it; none is as much as there
+    is. `api/domain/quota.py` says what counts."""
+    quota_vcpus: _Limit = None
+    quota_memory_mb: _Limit = None
+    quota_disk_mb: _Limit = None
+    quota_templates: _Limit = None
+    quota_operations: _Limit = None
+    quota_requests_per_minute: Annotated[int, Field(ge=1, le=2**31 - 1)] = 60_000
+    """Of one team to one replica. The default is about what one can answer: no team takes all of it for long."""
+    emulated_shared: bool = True
+    """Whether several teams may have sandboxes on one host whose isolation is EMULATED. False gives such a host to the
+    team that has sandboxes there, until it has none."""
     log_level: str = "info"
     event_retention_days: int = Field(default=30, ge=1, le=3650)
     """How long lines of the event log are kept."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from api.db import locks
 from api.db.database import Database, Row, Statements
 from api.db.events import BEFORE, insert_events, insert_operation_events
 from api.db.operations import OPERATION_COLUMNS, operation_of
@@ -71,6 +72,9 @@ _CREATE = f"""WITH named AS (
         -- memory and disk that were kept lie where they were kept
         AND (template.type = 'base' OR EXISTS (
             SELECT FROM template_hosts x WHERE x.template_id = template.id AND x.host_id = h.id AND x.ready))
+        -- what emulates its machines may have to serve one team at a time
+        AND ($22::boolean OR h.isolation <> 'emulated' OR NOT EXISTS (
+            SELECT FROM sandboxes WHERE host_id = h.id AND team_id <> $2 AND state <> 'deleted' AND state <> 'failed'))
     ORDER BY h.memory_total_mb - (
         SELECT coalesce(sum(memory_mb), 0) FROM sandboxes
         WHERE host_id = h.id AND state <> 'deleted' AND state = ANY($13::text[])
@@ -147,11 +151,16 @@ async def create(
     sandbox_id: UUID,
     creation: Creation,
     hosts: Collection[UUID],
+    *,
+    shares_emulated: bool = True,
 ) -> Accepted | None:
     """Accepts a new sandbox on the host with most memory to give; None when there is no such template or host.
 
-    Raises: KeyUsedError.
+    Unless `shares_emulated`, a host that emulates its machines is only for a team that is alone there, for which this
+    has to be in a transaction: two at once wait for each other. Raises: KeyUsedError.
     """
+    if not shares_emulated:
+        await database.execute("SELECT pg_advisory_xact_lock($1)", locks.PLACEMENT)
     row = await database.row(
         _CREATE,
         *common(acceptance),
@@ -168,6 +177,7 @@ async def create(
         creation.disk_size_mb,
         creation.timeout_sec,
         creation.auto_resume,
+        shares_emulated,
     )
     return accepted(row)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 from uuid import UUID
 
-from api.db.database import Database
+from api.db.database import Database, Statements
 from api.errors import Invalid
 
 BATCH_MAX = 1000
@@ -36,10 +36,11 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some of the log: the sandboxes and operations that its lines are about, and the cursor after it. `waiting`: there
-    are lines that cannot be read yet, since a transaction that began before them is still under way. `full`: there is
-    more to read."""
+    """Some of the log: the teams, sandboxes and operations that its lines are about, and the cursor after it.
+    `waiting`: there are lines that cannot be read yet, since a transaction that began before them is still under way.
+    `full`: there is more to read."""
 
+    team_ids: frozenset[UUID]
     sandbox_ids: frozenset[UUID]
     operation_ids: frozenset[UUID]
     cursor: Cursor
@@ -79,6 +80,13 @@ def insert_operation_events(*, source: str) -> str:
     FROM {source}"""
 
 
+async def insert_team_event(database: Statements, team_id: UUID, kind: str, actor: str, now: datetime) -> None:
+    """Logs that something of a team changed, in the transaction of the change."""
+    await database.execute(
+        "INSERT INTO events (at, kind, team_id, actor) VALUES ($1, $2, $3, $4)", now, kind, team_id, actor
+    )
+
+
 BEFORE = "old.state AS state_before, old.goal AS goal_before, old.generation AS generation_before"
 """What `insert_events` needs of the row as it was, for a RETURNING."""
 
@@ -97,9 +105,9 @@ async def read(database: Database, after: Cursor, limit: int = BATCH_MAX) -> Bat
     transaction that still runs (`pg_snapshot_xmin`) nothing new can appear, and nothing beyond is read.
     """
     rows = await database.rows(
-        """SELECT e.xid, e.id, e.sandbox_id, e.operation_id, e.xid < x.horizon AS ready, x.horizon
+        """SELECT e.xid, e.id, e.team_id, e.sandbox_id, e.operation_id, e.xid < x.horizon AS ready, x.horizon
         FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon) x LEFT JOIN LATERAL (
-            SELECT xid, id, sandbox_id, operation_id FROM events
+            SELECT xid, id, team_id, sandbox_id, operation_id FROM events
             WHERE (xid, id) > ($1::xid8, $2::bigint) ORDER BY xid, id LIMIT $3
         ) e ON true""",
         after.xid,
@@ -117,7 +125,8 @@ async def read(database: Database, after: Cursor, limit: int = BATCH_MAX) -> Bat
         cursor = max(after, Cursor(rows[0]["horizon"], 0))
     sandbox_ids = frozenset(row["sandbox_id"] for row in ready if row["sandbox_id"] is not None)
     operation_ids = frozenset(row["operation_id"] for row in ready if row["operation_id"] is not None)
-    return Batch(sandbox_ids, operation_ids, cursor, waiting=waiting, full=full)
+    team_ids = frozenset(row["team_id"] for row in ready)
+    return Batch(team_ids, sandbox_ids, operation_ids, cursor, waiting=waiting, full=full)
 
 
 async def changed_since(

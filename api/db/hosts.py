@@ -3,12 +3,12 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from api.db.database import Database, Row
+from api.db.database import Database, Row, Statements
 from api.db.events import insert_events
 from api.domain.host import Host, HostFacts, Isolation, Pool
 
@@ -106,6 +106,44 @@ async def count_reachable(database: Database, host_ids: Collection[UUID]) -> int
     """How many of these hosts answer."""
     row = await database.row("SELECT count(*) FROM hosts WHERE reachable AND id = ANY($1::uuid[])", list(host_ids))
     return 0 if row is None else int(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A host that answers: what it has for a new sandbox of one team and template, as it last said."""
+
+    isolation: Isolation
+    memory_free_mb: int
+    has_template: bool
+    """Complete, of a template that is not a base template; those, every host has or makes."""
+    serves_others: bool
+    """Whether another team has sandboxes there."""
+
+
+async def candidates(
+    database: Statements, team_id: UUID, template_id: UUID, host_ids: Collection[UUID]
+) -> tuple[Candidate, ...]:
+    """Those of these hosts that answer."""
+    rows = await database.rows(
+        """SELECT h.isolation, h.memory_free_mb,
+            EXISTS (SELECT FROM template_hosts x WHERE x.template_id = $2 AND x.host_id = h.id AND x.ready)
+                AS has_template,
+            EXISTS (SELECT FROM sandboxes s WHERE s.host_id = h.id AND s.team_id <> $1 AND s.state <> 'deleted'
+                AND s.state <> 'failed') AS serves_others
+        FROM hosts h WHERE h.reachable AND h.id = ANY($3::uuid[])""",
+        team_id,
+        template_id,
+        list(host_ids),
+    )
+    return tuple(
+        Candidate(
+            Isolation(row["isolation"] or Isolation.NONE),
+            row["memory_free_mb"],
+            row["has_template"],
+            row["serves_others"],
+        )
+        for row in rows
+    )
 
 
 def _text(template_id: UUID | None) -> str | None:

@@ -15,6 +15,8 @@ from api.db.errors import translated
 
 FOLLOW_HOST = 0x6E62_0002
 """First half of the keys of hosts ("nb"); the second half is of the host's id."""
+PLACEMENT = 0x6E62_0003
+"""Held by a transaction while it finds a host that no other team uses. Unlike the others, this one is needed."""
 
 
 class Locks:

@@ -40,12 +40,13 @@ class AuditLog(SQLModel, table=True):
 
 class TeamQuota(SQLModel, table=True):
     """What a team may have at most; NULL is what the settings say for all teams. What it has is never stored: it is
-    counted from the rows that are there."""
+    counted from the rows that are there (`quotas.py`)."""
 
     __tablename__ = "team_quotas"
     __table_args__ = (
         CheckConstraint(
-            "least(sandboxes, vcpus, memory_mb, disk_mb, templates, operations) >= 0", name="team_quotas_not_negative"
+            "least(sandboxes, vcpus, memory_mb, disk_mb, templates, operations, requests_per_minute) >= 0",
+            name="team_quotas_not_negative",
         ),
     )
 
@@ -58,4 +59,5 @@ class TeamQuota(SQLModel, table=True):
     disk_mb: int | None = Field(default=None)
     templates: int | None = Field(default=None)
     operations: int | None = Field(default=None)
+    requests_per_minute: int | None = Field(default=None)
     updated_at: datetime = _time()

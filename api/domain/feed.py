@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from api.domain.operation import Operation
+from api.domain.quota import Quota
 from api.domain.sandbox import Sandbox
 
 
@@ -59,6 +60,14 @@ class OperationChanged:
     """An operation as it is now."""
 
     operation: Operation
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaChanged:
+    """What a team may have and has, as it is now."""
+
+    quota: Quota
     cursor: str
 
 

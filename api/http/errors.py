@@ -20,8 +20,8 @@ from api.http.json import JSONResponse
 _log = structlog.get_logger(__name__)
 
 INTERNAL_MESSAGE = "Something went wrong on our side. If it happens again, report it with the request id."
-RETRY_AFTER_SECONDS = 60
-"""What is counted is counted within a minute."""
+RETRY_AFTER_SECONDS = {"THROTTLED": 60, "RATE_LIMITED": 1}
+"""By code: tries are counted within a minute, requests become free evenly."""
 _STATUSES: tuple[tuple[type[NestboxError], int], ...] = (
     (Invalid, 400),
     (Unauthenticated, 401),
@@ -58,9 +58,13 @@ def error_response_for(error: Exception, request_id: str) -> Response:
         return error_response(500, "INTERNAL", INTERNAL_MESSAGE, request_id)
     if isinstance(error, Unavailable):
         _log.warning("unavailable", code=error.code, detail=error.detail)
-    headers = None
+    return error_response(status_of(error), error.code, error.message, request_id, headers=headers_of(error))
+
+
+def headers_of(error: Exception) -> dict[str, str]:
+    """The headers that go with an error."""
     if isinstance(error, Unauthenticated):
-        headers = {"www-authenticate": "Bearer"}
-    elif isinstance(error, TooMany):
-        headers = {"retry-after": str(RETRY_AFTER_SECONDS)}
-    return error_response(status_of(error), error.code, error.message, request_id, headers=headers)
+        return {"www-authenticate": "Bearer"}
+    if isinstance(error, TooMany) and error.code in RETRY_AFTER_SECONDS:
+        return {"retry-after": str(RETRY_AFTER_SECONDS[error.code])}
+    return {}

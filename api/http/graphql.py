@@ -11,10 +11,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.domain.principal import Principal
-from api.errors import Invalid, NestboxError, Unauthenticated
+from api.errors import Invalid, NestboxError
 from api.http.bodies import lingering, read_body
 from api.http.connected import while_connected
-from api.http.errors import status_of
+from api.http.errors import headers_of, status_of
 from api.http.gateway import Gateway, read_request
 from api.http.json import JSONResponse, parse_json
 from api.http.negotiation import GRAPHQL_RESPONSE, LEGACY, answer_media_type, is_json
@@ -136,11 +136,9 @@ def _query_parameters(scope: Scope) -> Mapping[str, Any]:
 
 def _refusal(error: Exception, request_id: str, media_type: str) -> Response:
     status = _STATUSES.get(getattr(error, "code", "")) or (status_of(error) if isinstance(error, NestboxError) else 500)
-    headers: dict[str, str] = {}
+    headers = headers_of(error)
     if status == 405:
         headers["allow"] = "GET, POST"
-    if isinstance(error, Unauthenticated):
-        headers["www-authenticate"] = "Bearer"
     return JSONResponse({"errors": [formatted(error, request_id)]}, status, headers=headers, media_type=media_type)
 
 

@@ -67,6 +67,13 @@ class ErrorCode(Enum):
         "TEMPLATE_LOST", description="The host that was making the template knows nothing of it any more."
     )
     NO_CAPACITY = strawberry.enum_value("NO_CAPACITY", description="No host has room for it now; try again later.")
+    QUOTA_EXCEEDED = strawberry.enum_value(
+        "QUOTA_EXCEEDED", description="The team would have more than it may; `quota` says what it may."
+    )
+    ISOLATION_REQUIRED = strawberry.enum_value(
+        "ISOLATION_REQUIRED",
+        description="No host may take it, for those that have room emulate and serve another team.",
+    )
     UNSUPPORTED_SHAPE = strawberry.enum_value(
         "UNSUPPORTED_SHAPE",
         description="The template, or what is forked, does not allow these vCPUs, this memory or so small a disk.",

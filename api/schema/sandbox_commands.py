@@ -158,7 +158,7 @@ class SandboxCommands:
     ) -> CreateSandboxPayload:
         context = info.context
         try:
-            outcome = await context.services.sandboxes.create(context.principal, _creation(wanted))
+            outcome = await context.services.sandboxes.create(context.principal, creation(wanted))
         except NestboxError as error:
             return CreateSandboxPayload(user_errors=[user_error(error)])
         return _payload(CreateSandboxPayload, outcome)
@@ -262,7 +262,8 @@ class SandboxCommands:
         return PingSandboxPayload(sandbox=sandbox(record))
 
 
-def _creation(wanted: CreateSandboxInput) -> CreateSandbox:
+def creation(wanted: CreateSandboxInput) -> CreateSandbox:
+    """What a client wants. Raises: Invalid."""
     # an explicit null means the same as leaving a field out
     return CreateSandbox(
         template_id=None

@@ -15,6 +15,7 @@ from api.schema.hosts import AdminQueries, Host
 from api.schema.members import Member
 from api.schema.nodes import NodeQueries
 from api.schema.operations import Operation
+from api.schema.quotas import QuotaCommands, QuotaQueries
 from api.schema.sandbox_commands import SandboxCommands
 from api.schema.sandbox_forks import SandboxForkCommands
 from api.schema.sandbox_lists import SandboxQueries
@@ -30,7 +31,7 @@ from api.schema.viewer import ViewerQueries
 
 
 @strawberry.type(description="Everything that can be asked. Changes nothing.")
-class Query(ViewerQueries, TeamQueries, NodeQueries, SandboxQueries, TemplateQueries, AdminQueries):
+class Query(ViewerQueries, TeamQueries, QuotaQueries, NodeQueries, SandboxQueries, TemplateQueries, AdminQueries):
     pass
 
 
@@ -48,6 +49,7 @@ class Mutation(
     MemberCommands,
     ApiKeyCommands,
     UserCommands,
+    QuotaCommands,
     HostTokenCommands,
 ):
     pass

@@ -13,6 +13,7 @@ from api.ids import Kind, parse_id, wire_id
 from api.schema.context import OperationContext, OperationInfo
 from api.schema.fields import stream
 from api.schema.operations import Operation, operation
+from api.schema.quotas import Quota, quota
 from api.schema.sandbox_lists import FilterArgument, sandbox_filter
 from api.schema.sandboxes import Sandbox, sandbox
 
@@ -65,9 +66,19 @@ class OperationChanged:
     cursor: str = strawberry.field(description=CURSOR)
 
 
+@strawberry.type(description="What the team may have and has, as it is now.")
+class QuotaChanged:
+    quota: Quota = strawberry.field(description="The quota.")
+    cursor: str = strawberry.field(description="Where the event log is.")
+
+
 OperationEvent = Annotated[
     OperationChanged | Heartbeat,
     strawberry.union("OperationEvent", description="What a subscriber of an operation is told."),
+]
+QuotaEvent = Annotated[
+    QuotaChanged | Heartbeat,
+    strawberry.union("QuotaEvent", description="What a subscriber of a quota is told."),
 ]
 SandboxListEvent = Annotated[
     SandboxesReset | SandboxChanged | SandboxRemoved | Heartbeat,
@@ -105,6 +116,15 @@ class Subscription:
                     yield Heartbeat(cursor=event.cursor, at=event.at)
                 else:
                     yield OperationChanged(operation=operation(event.operation), cursor=event.cursor)
+
+    @stream("What your team may have and has, then every change of it; of many in a short time, the last.")
+    async def quota(self, info: OperationInfo) -> AsyncGenerator[QuotaEvent, None]:
+        async with aclosing(info.context.services.feed.quotas.watch(info.context.principal)) as events:
+            async for event in events:
+                if isinstance(event, domain.Heartbeat):
+                    yield Heartbeat(cursor=event.cursor, at=event.at)
+                else:
+                    yield QuotaChanged(quota=quota(event.quota), cursor=event.cursor)
 
     @stream(
         "The live list: first all that match (`SandboxesReset`), then each that enters, changes or leaves. "

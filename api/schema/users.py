@@ -1,5 +1,6 @@
 """People and teams of the whole platform, for platform admins."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -9,6 +10,7 @@ import strawberry
 from api.domain import team as teams_domain
 from api.domain import user as domain
 from api.domain.page import Page
+from api.domain.quota import Quota as QuotaRecord
 from api.domain.text import check_text
 from api.domain.user import EMAIL_BYTES_MAX
 from api.errors import NestboxError
@@ -17,6 +19,7 @@ from api.schema.context import OperationInfo
 from api.schema.errors import USER_ERRORS, UserError, user_error
 from api.schema.fields import command, resolved
 from api.schema.paging import After, Before, First, Last, PageInfo, encode_cursor, page_info, requested_page
+from api.schema.quotas import Quota, quota
 
 
 @strawberry.type(description="What deactivating a person stops, or stopped.")
@@ -70,6 +73,7 @@ class TeamSummary:
     created_at: datetime = strawberry.field(description="When it was made.")
     member_count: int = strawberry.field(description="How many people are in it.")
     sandbox_count: int = strawberry.field(description="How many sandboxes it has that are not deleted.")
+    quota: Quota | None = strawberry.field(description="What it may have, and has.")
 
 
 @strawberry.type(description="A team in a list.")
@@ -124,7 +128,11 @@ class PeopleAdministration:
         self, info: OperationInfo, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> TeamSummaryConnection:
         page = requested_page(first, after, last, before)
-        return _teams(await info.context.services.teams.list(info.context.principal, page))
+        context = info.context
+        found = await context.services.teams.list(context.principal, page)
+        team_ids = [record.team.id for record in found.items] if "quota" in context.selected else []
+        quotas = await context.services.quotas.of_teams(context.principal, team_ids) if team_ids else {}
+        return _teams(found, quotas)
 
 
 @strawberry.input(description="Which person.")
@@ -233,7 +241,7 @@ def _users(found: Page[domain.User], email_contains: str | None) -> UserConnecti
     )
 
 
-def _teams(found: Page[teams_domain.TeamSummary]) -> TeamSummaryConnection:
+def _teams(found: Page[teams_domain.TeamSummary], quotas: Mapping[UUID, QuotaRecord]) -> TeamSummaryConnection:
     ids = [record.team.id for record in found.items]
     nodes = [
         TeamSummary(
@@ -242,6 +250,7 @@ def _teams(found: Page[teams_domain.TeamSummary]) -> TeamSummaryConnection:
             created_at=record.team.created_at,
             member_count=record.member_count,
             sandbox_count=record.sandbox_count,
+            quota=quota(quotas[record.team.id]) if record.team.id in quotas else None,
         )
         for record in found.items
     ]

@@ -7,6 +7,7 @@ from typing import TypeVar
 from api.domain.principal import Principal, PrincipalKind
 from api.errors import Unauthenticated, Unavailable
 from api.services.api_keys import ApiKeys
+from api.services.rates import Rates
 from api.services.sessions import Sessions
 
 RECHECK_SECONDS = 2.0
@@ -17,28 +18,33 @@ _SHUT_OUT = "Your key or session has ended, or you may no longer do this in this
 
 
 class Auth:
-    """Tells who a caller is, and whether they still may be here."""
+    """Tells who a caller is, and whether they still may be here. Whoever is told counts as one request of its team."""
 
-    def __init__(self, api_keys: ApiKeys, sessions: Sessions) -> None:
+    def __init__(self, api_keys: ApiKeys, sessions: Sessions, rates: Rates) -> None:
         self._api_keys = api_keys
         self._sessions = sessions
+        self._rates = rates
 
     async def authenticate(self, header_or_key: str | None) -> Principal:
         """The principal behind `Bearer nb_…` or the key itself.
 
         Raises:
             Unauthenticated: no key, a wrong one, or one that is revoked or expired.
-            Unavailable: the database does not answer.
+            TooMany: `RATE_LIMITED`. Unavailable: the database does not answer.
         """
         if not header_or_key:
             raise Unauthenticated("Sign in, or send an API key as `Authorization: Bearer nb_…`.")
         scheme, separator, rest = header_or_key.strip().partition(" ")
         key = rest.strip() if separator and scheme.lower() == "bearer" else header_or_key.strip()
-        return await self._api_keys.authenticate(key)
+        principal = await self._api_keys.authenticate(key)
+        await self._rates.admit(principal)
+        return principal
 
     async def authenticate_session(self, token: str) -> Principal:
-        """The person of a session, by its token. Raises: Unauthenticated, Unavailable."""
-        return (await self._sessions.authenticate(token)).principal
+        """The person of a session, by its token. Raises: as `authenticate`."""
+        principal = (await self._sessions.authenticate(token)).principal
+        await self._rates.admit(principal)
+        return principal
 
     async def recheck(self, principal: Principal) -> None:
         """Returns if this principal's key or session is still good, and may still do all that it could in its team;

@@ -17,6 +17,8 @@ from api.errors import NestboxError, Unavailable
 from api.services.auth import RECHECK_SECONDS, Auth
 from api.services.operation_feed import OperationFeed
 from api.services.places import no_such_sandbox
+from api.services.quota_feed import QuotaFeed
+from api.services.quotas import Quotas
 from api.services.subscriber import Subscriber
 
 POLL_SECONDS = 1.0
@@ -42,7 +44,7 @@ class Feed:
     of a sandbox, never the newest one. Versions of a sandbox never go back.
     """
 
-    def __init__(self, database: Database, auth: Auth, clock: Clock) -> None:
+    def __init__(self, database: Database, auth: Auth, clock: Clock, quotas: Quotas) -> None:
         self._database = database
         self._auth = auth
         self._clock = clock
@@ -52,6 +54,7 @@ class Feed:
         self._waiting_seconds = WAITING_SECONDS_MIN
         self._subscribers: dict[UUID, set[Subscriber]] = {}
         self.operations = OperationFeed(database, auth, clock, self._current)
+        self.quotas = QuotaFeed(quotas, auth, clock, self._current)
 
     def wake(self) -> None:
         """The log may have grown."""
@@ -83,6 +86,7 @@ class Feed:
                 changed = await sandboxes.load(self._database, batch.sandbox_ids)
             self._hand_out(changed, batch.cursor)
         await self.operations.changed(batch.operation_ids, batch.sandbox_ids)
+        self.quotas.changed(batch.team_ids)
         self._cursor = batch.cursor
         if batch.full:
             return 0

@@ -7,6 +7,7 @@ from api.db import forks, sandboxes
 from api.db.errors import KeyUsedError
 from api.domain.operation import FINISHED, Operation, OperationKind
 from api.domain.principal import Principal, Scope, require
+from api.domain.quota import PLACING
 from api.domain.sandbox import Action, ForkSandbox, Sandbox, State, accepted_in, check_forking, inherit
 from api.ids import Kind, new_id, wire_id
 from api.services.audit import note
@@ -53,7 +54,8 @@ class Forks:
 
         Raises:
             Invalid: something in the command. NotFound: no such sandbox. Conflict: `WRONG_STATE`,
-            `IDEMPOTENCY_CONFLICT`. Unavailable: its host does not answer.
+            `IDEMPOTENCY_CONFLICT`. NoCapacity: `QUOTA_EXCEEDED`: not with all of its children; then there is none.
+            Unavailable: its host does not answer.
         """
         require(principal, Scope.WRITE)
         wait_seconds = check_wait(command.wait_seconds)
@@ -72,6 +74,7 @@ class Forks:
                         transaction, acceptance, parent.id, children, forking, accepted_in(Action.FORK)
                     )
                     if accepted is not None:
+                        await self._resources.quotas.hold(transaction, principal.team_id, PLACING)
                         await note(transaction, acceptance.now, wire_id(Kind.SANDBOX, parent.id))
             except KeyUsedError:
                 accepted = None

@@ -5,9 +5,11 @@ from uuid import UUID
 
 from api.db import commands, sandboxes
 from api.db.commands import Acceptance
+from api.db.database import Transaction
 from api.db.errors import KeyUsedError
 from api.domain.operation import OperationKind
 from api.domain.principal import SYSTEM_ACTOR, Principal, Scope, require
+from api.domain.quota import RUNNING_AGAIN
 from api.domain.sandbox import (
     UNREACHABLE,
     Action,
@@ -73,6 +75,7 @@ class Moves:
                     needs_host=action is not Action.DELETE,
                 )
                 if accepted is not None:
+                    await self._hold(transaction, principal.team_id, action)
                     await note(transaction, acceptance.now, wire_id(Kind.SANDBOX, sandbox_id))
         except KeyUsedError:
             accepted = None
@@ -100,27 +103,35 @@ class Moves:
     ) -> Outcome | None:
         """A command that nobody gave, for a cause that says why; None when it is not possible now.
 
-        Raises: Unavailable.
+        Raises: Unavailable. NoCapacity: `QUOTA_EXCEEDED`, for what would run again.
         """
         kind, target, goal = _MOVES[action]
         now = self._resources.clock.now()
         acceptance = Acceptance(
             new_id(), kind, team_id, SYSTEM_ACTOR, now, _deadline(now, target), None, None, cause=cause
         )
-        accepted = await commands.move(
-            self._database,
-            acceptance,
-            sandbox_id,
-            target=target,
-            goal=goal,
-            sources=_sources(action),
-            needs_host=True,
-        )
+        async with self._database.transaction() as transaction:
+            accepted = await commands.move(
+                transaction,
+                acceptance,
+                sandbox_id,
+                target=target,
+                goal=goal,
+                sources=_sources(action),
+                needs_host=True,
+            )
+            if accepted is not None:
+                await self._hold(transaction, team_id, action)
         if accepted is None:
             return None
         self._commands.start(accepted)
         self._resources.waker.wake()
         return await self._outcomes.wait(Outcome(accepted.sandbox, accepted.operation), wait_seconds)
+
+    async def _hold(self, transaction: Transaction, team_id: UUID, action: Action) -> None:
+        # what gives something back is never refused
+        if action in {Action.RESUME, Action.START}:
+            await self._resources.quotas.hold(transaction, team_id, RUNNING_AGAIN)
 
     def acceptance(
         self, principal: Principal, kind: OperationKind, target: State, repetition: Repeatable

@@ -8,12 +8,14 @@ from api.db.wakeups import Waker
 from api.faults import NO_FAULTS, Faults
 from api.hosts.registry import HostRegistry
 from api.services.cluster import Cluster
+from api.services.quotas import Quotas
 from api.services.tasks import Tasks
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """One database and its id, one set of hosts, one clock, one owner of tasks, and the sender of wake-ups."""
+    """One database and its id, one set of hosts, one clock, one owner of tasks, the sender of wake-ups, and the limits
+    of teams. `shares_emulated` says whether several teams may have sandboxes on one host that emulates its machines."""
 
     database: Database
     hosts: HostRegistry
@@ -21,4 +23,6 @@ class Resources:
     tasks: Tasks
     waker: Waker
     cluster: Cluster
+    quotas: Quotas
+    shares_emulated: bool = True
     faults: Faults = NO_FAULTS

@@ -4,23 +4,21 @@ from collections.abc import Collection
 from dataclasses import asdict
 from uuid import UUID
 
-from api.db import commands, hosts, sandboxes, templates
+from api.db import commands, sandboxes
 from api.db.errors import KeyUsedError
 from api.domain.operation import OperationKind
 from api.domain.page import Page, PageRequest
 from api.domain.principal import Principal, Scope, require
+from api.domain.quota import PLACING
 from api.domain.sandbox import (
     Action,
     CreateSandbox,
-    Creation,
     Sandbox,
     SandboxFilter,
     State,
     check_creation,
-    check_shape,
 )
-from api.domain.template import TemplateType
-from api.errors import Conflict, Invalid, NestboxError, NotFound, Unavailable
+from api.errors import Conflict
 from api.hosts.errors import HostCallError
 from api.ids import Kind, new_id, wire_id
 from api.services.audit import note
@@ -29,18 +27,22 @@ from api.services.idempotency import check_wait, repeatable
 from api.services.moves import Moves
 from api.services.outcome import Outcome, Outcomes
 from api.services.places import no_such_sandbox, running_place
+from api.services.placing import Placing
 from api.services.resources import Resources
 
 
 class Sandboxes:
     """What a principal can do with sandboxes of its team. Others' look like none."""
 
-    def __init__(self, resources: Resources, commands_: Commands, outcomes: Outcomes, moves: Moves) -> None:
+    def __init__(
+        self, resources: Resources, commands_: Commands, outcomes: Outcomes, moves: Moves, placing: Placing
+    ) -> None:
         self._resources = resources
         self._database = resources.database
         self._commands = commands_
         self._outcomes = outcomes
         self._moves = moves
+        self._placing = placing
 
     async def get(self, principal: Principal, sandbox_id: UUID) -> Sandbox | None:
         """One sandbox with its newest operation; deleted ones too."""
@@ -72,7 +74,8 @@ class Sandboxes:
         Raises:
             Invalid: something in the command; `UNSUPPORTED_SHAPE`: not of this template. NotFound: the template.
             Conflict: `IDEMPOTENCY_CONFLICT`.
-            NoCapacity, Unavailable: no host can take it; then there is no sandbox.
+            NoCapacity: `QUOTA_EXCEEDED`: the team has too much. Unavailable: no host can take it. After any of them
+            there is no sandbox.
         """
         require(principal, Scope.WRITE)
         wait_seconds = check_wait(command.wait_seconds)
@@ -82,9 +85,15 @@ class Sandboxes:
         try:
             async with self._database.transaction() as transaction:
                 accepted = await commands.create(
-                    transaction, acceptance, new_id(), creation, self._resources.hosts.host_ids
+                    transaction,
+                    acceptance,
+                    new_id(),
+                    creation,
+                    self._resources.hosts.host_ids,
+                    shares_emulated=self._resources.shares_emulated,
                 )
                 if accepted is not None:
+                    await self._resources.quotas.hold(transaction, principal.team_id, PLACING)
                     await note(transaction, acceptance.now, wire_id(Kind.SANDBOX, accepted.sandbox.id))
         except (KeyUsedError, Conflict):
             # the template was deleted in that moment, if it is not the key
@@ -92,7 +101,7 @@ class Sandboxes:
         if accepted is None:
             first = await repetition.first_result(self._database, principal)
             if first is None:
-                raise await self._why_not_created(principal, creation)
+                raise await self._placing.why_not(principal, creation)
             return await self._outcomes.wait(first, wait_seconds)
         self._commands.start(accepted, creation.environment)
         self._resources.waker.wake()
@@ -148,24 +157,3 @@ class Sandboxes:
         if sandbox is None:
             raise no_such_sandbox()
         return sandbox
-
-    async def _why_not_created(self, principal: Principal, creation: Creation) -> NestboxError:
-        if creation.template_id is not None:
-            template = await templates.get(self._database, principal.team_id, creation.template_id)
-            field = "templateId"
-        else:
-            template = await templates.get_by_name(self._database, principal.team_id, creation.template_name or "")
-            field = "templateName"
-        if template is None:
-            return NotFound("There is no such template.", path=(field,))
-        try:
-            check_shape(creation, template)
-        except Invalid as error:
-            return error
-        if template.type is TemplateType.SNAPSHOT and not any(
-            holder.reachable and holder.is_complete for holder in await templates.hosts_of(self._database, template.id)
-        ):
-            return Unavailable("The host that holds this template does not answer now.", code="HOST_UNREACHABLE")
-        if await hosts.count_reachable(self._database, self._resources.hosts.host_ids) == 0:
-            return Unavailable("No host answers at the moment; try again.", code="HOST_UNREACHABLE")
-        return Unavailable("The hosts were changing just now; try again.", code="HOST_UNREACHABLE")

@@ -7,6 +7,7 @@ from typing import Self
 from api.clock import Clock, SystemClock
 from api.db.database import Database
 from api.db.wakeups import Listener, Waker
+from api.domain.quota import UNLIMITED, Limits
 from api.faults import NO_FAULTS, Faults
 from api.hosts.authority import Authority
 from api.hosts.registry import HostRegistry
@@ -28,6 +29,9 @@ from api.services.moves import Moves
 from api.services.operations import Operations
 from api.services.outcome import Outcomes
 from api.services.passwords import Passwords
+from api.services.placing import Placing
+from api.services.quotas import Quotas
+from api.services.rates import Rates
 from api.services.registration import Registrations
 from api.services.reports import Reports
 from api.services.resources import Resources
@@ -57,26 +61,41 @@ class Services:
         agent_token: str,
         authority: Authority | None = None,
         clock: Clock | None = None,
+        limits: Limits = UNLIMITED,
+        shares_emulated: bool = True,
         faults: Faults = NO_FAULTS,
     ) -> None:
         """Connects to nothing yet. `host_addresses` are `host:port` of agents, `agent_token` is their shared secret;
-        `authority` lets others join."""
+        `authority` lets others join. `limits` are those of teams for which an admin set none; `shares_emulated` is in
+        `Resources`."""
         clock = clock or SystemClock()
         database = Database(database_url)
         registry = HostRegistry(host_addresses, agent_token, authority, clock)
         outcomes = Outcomes(database)
         self.api_keys = ApiKeys(database, clock)
         self.sessions = Sessions(database, clock)
-        self.auth = Auth(self.api_keys, self.sessions)
-        self.feed = Feed(database, self.auth, clock)
+        self.auth = Auth(self.api_keys, self.sessions, Rates(database, clock, limits))
+        self.quotas = Quotas(database, clock, limits)
+        self.feed = Feed(database, self.auth, clock, self.quotas)
         self._listener = Listener(database, self.feed.wake)
         waker = Waker(database, self.feed.wake)
-        self.resources = Resources(database, registry, clock, Tasks(), waker, Cluster(database), faults)
+        self.resources = Resources(
+            database,
+            registry,
+            clock,
+            Tasks(),
+            waker,
+            Cluster(database),
+            self.quotas,
+            shares_emulated=shares_emulated,
+            faults=faults,
+        )
         self.audit = Audit(database, clock, self.resources.tasks)
         self.reports = Reports(self.resources, outcomes)
         self.commands = Commands(self.resources, self.reports, outcomes)
         moves = Moves(self.resources, self.commands, outcomes)
-        self.sandboxes = Sandboxes(self.resources, self.commands, outcomes, moves)
+        self.placing = Placing(self.resources)
+        self.sandboxes = Sandboxes(self.resources, self.commands, outcomes, moves, self.placing)
         self.timeouts = Timeouts(self.resources, self.reports, moves)
         self.strays = Strays(self.resources)
         self.operations = Operations(database)

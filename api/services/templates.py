@@ -12,6 +12,7 @@ from api.db.template_commands import Removal
 from api.domain.operation import FINISHED, Operation, OperationKind
 from api.domain.page import Page, PageRequest
 from api.domain.principal import Principal, Scope, require, require_platform_admin
+from api.domain.quota import KEEPING
 from api.domain.sandbox import Action, Sandbox, State, accepted_in
 from api.domain.template import (
     IN_USE,
@@ -131,7 +132,8 @@ class Templates:
 
         Raises:
             Invalid: name, description, key or waiting time. Forbidden: `TEMPLATE_NAME_RESERVED`. NotFound: the sandbox.
-            Conflict: `TEMPLATE_NAME_TAKEN`, `WRONG_STATE`, `IDEMPOTENCY_CONFLICT`. Unavailable: its host.
+            Conflict: `TEMPLATE_NAME_TAKEN`, `WRONG_STATE`, `IDEMPOTENCY_CONFLICT`. NoCapacity: `QUOTA_EXCEEDED`.
+            Unavailable: its host.
         """
         require(principal, Scope.WRITE)
         check_wait(wait_seconds)
@@ -150,6 +152,7 @@ class Templates:
                         transaction, acceptance, sandbox_id, template, accepted_in(Action.CREATE_TEMPLATE)
                     )
                     if accepted is not None:
+                        await self._resources.quotas.hold(transaction, principal.team_id, KEEPING)
                         await note(transaction, acceptance.now, wire_id(Kind.TEMPLATE, template.id))
             except KeyUsedError:
                 accepted = None

@@ -56,7 +56,8 @@ class Use:
 
         Raises:
             NotFound: no such sandbox, or another team's. Conflict: `WRONG_STATE`.
-            Unavailable: its host does not answer, or it could not be resumed. And what the host answers with.
+            Unavailable: its host does not answer, or it could not be resumed. NoCapacity: `QUOTA_EXCEEDED`: its team
+            may not have it run. And what the host answers with.
         """
         deadline = self._resources.clock.monotonic() + RESUME_SECONDS
         while True:

@@ -157,6 +157,9 @@ FIELDS: dict[str, Field] = {
     "Sandbox.lastOperation": Field(READ, "sandbox(id: $id) { id lastOperation { id } }", _of("sandbox_id")),
     "Sandbox.parent": Field(READ, "sandbox(id: $id) { id parent { id } }", _of("sandbox_id")),
     "Operation.template": Field(READ, "operation(id: $id) { id template { id } }", _of("operation_id")),
+    "Query.quota": Field(_row(OK, "MISSING_SCOPE", OK, OK, OK, OK), "quota { requestsPerMinute }", marked=False),
+    "Query.explainCreate": Field(WRITE_OWN, "explainCreate(input: {}) { fits }", marked=False),
+    "CreateExplanation.template": Field(WRITE_OWN, "explainCreate(input: {}) { template { id } }", marked=False),
     "Query.usage": Field(_row(OK, "MISSING_SCOPE", OK, OK, OK, OK), "usage { diskBytes }", marked=False),
     **{
         f"Admin.{name}": Field(PLATFORM, f"admin {{ {ask} }}", variables, marked=False)
@@ -180,6 +183,9 @@ FIELDS: dict[str, Field] = {
         STREAM | {Caller.REMOVED: "NOT_FOUND"},
         "operation(id: $id) { ... on OperationChanged { operation { id } } }",
         _of("operation_id"),
+    ),
+    "Subscription.quota": Field(
+        _row(OK, "MISSING_SCOPE", OK, OK, OK, OK), "quota { ... on QuotaChanged { cursor } }", marked=False
     ),
     "Mutation.createSandbox": Field(WRITE_OWN, inputs=_given(name="made")),
     "Mutation.pauseSandbox": Field(WRITE, inputs=_sandbox()),
@@ -211,6 +217,7 @@ FIELDS: dict[str, Field] = {
             ("adminActivateUser", _account()),
             ("adminDeactivateUser", _account()),
             ("adminSetPlatformAdmin", _account(isPlatformAdmin=False)),
+            ("adminSetTeamQuota", _team),
         )
     },
     # the platform of this test has no authority of its own

@@ -17,6 +17,7 @@ from api.db.database import Row
 from api.domain.operation import FINISHED, Operation
 from api.domain.page import page_request
 from api.domain.principal import Principal
+from api.domain.quota import UNLIMITED, Limits
 from api.domain.sandbox import CreateSandbox, Sandbox, State
 from api.domain.status import TaskStatus
 from api.domain.template import Template, TemplateFilter
@@ -122,10 +123,20 @@ async def services_running(
     reconcile: bool = True,
     clock: SettableClock | None = None,
     authority: Authority | None = None,
+    limits: Limits = UNLIMITED,
+    shares_emulated: bool = True,
 ) -> AsyncIterator[Running]:
     """One replica; with its hosts reachable, if it reconciles at all."""
     clock = clock or SettableClock()
-    services = Services(database_url, host_addresses=addresses, agent_token=TOKEN, clock=clock, authority=authority)
+    services = Services(
+        database_url,
+        host_addresses=addresses,
+        agent_token=TOKEN,
+        clock=clock,
+        authority=authority,
+        limits=limits,
+        shares_emulated=shares_emulated,
+    )
     reconciler = Reconciler(services)
     database = await asyncpg.connect(database_url)
     try:

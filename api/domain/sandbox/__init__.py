@@ -1,12 +1,21 @@
 """Sandboxes: their lifecycle, the record of one, what may be done with it, and how lists choose among them."""
 
 from api.domain.sandbox.actions import RESUMABLE, RESUMES, Action, Allowed, accepted_in, allowed_actions, refusal
-from api.domain.sandbox.creation import CreateSandbox, Creation, check_creation, check_shape, check_timeout
+from api.domain.sandbox.creation import (
+    CreateSandbox,
+    Creation,
+    Shape,
+    check_creation,
+    check_shape,
+    check_timeout,
+    shape_of,
+)
 from api.domain.sandbox.filter import SandboxFilter
 from api.domain.sandbox.forking import CHILDREN_MAX, Forking, ForkSandbox, check_forking, inherit
 from api.domain.sandbox.lifecycle import (
     ACCEPTS_EXEC,
     HOLDS_CAPACITY,
+    HOLDS_DISK,
     LISTED,
     MOVES,
     NEEDS_HOST,
@@ -26,6 +35,7 @@ __all__ = [
     "ACCEPTS_EXEC",
     "CHILDREN_MAX",
     "HOLDS_CAPACITY",
+    "HOLDS_DISK",
     "LISTED",
     "MOVES",
     "NEEDS_HOST",
@@ -46,6 +56,7 @@ __all__ = [
     "Owner",
     "Sandbox",
     "SandboxFilter",
+    "Shape",
     "ShownState",
     "State",
     "accepted_in",
@@ -57,6 +68,7 @@ __all__ = [
     "deadline_of",
     "inherit",
     "refusal",
+    "shape_of",
     "shown_state",
     "sources",
 ]

@@ -60,6 +60,15 @@ class Creation:
     labels: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a sandbox gets."""
+
+    vcpus: int
+    memory_mb: int
+    disk_size_mb: int
+
+
 def check_creation(command: CreateSandbox) -> Creation:
     """The wish with every field checked.
 
@@ -132,6 +141,16 @@ def check_shape(creation: Creation, template: Template) -> None:
                 )
     if creation.disk_size_mb is not None:
         check_disk_holds(creation.disk_size_mb, template.disk_size_mb, f"The template {template.name}")
+
+
+def shape_of(creation: Creation, template: Template) -> Shape:
+    """What a sandbox would get that is made of a template. `api/db/commands.py` says the same in SQL."""
+    least_disk_mb = DEFAULT_DISK_SIZE_MB if template.type is TemplateType.BASE else 0
+    return Shape(
+        vcpus=creation.vcpus or template.vcpus or DEFAULT_VCPUS,
+        memory_mb=creation.memory_mb or template.memory_mb or DEFAULT_MEMORY_MB,
+        disk_size_mb=creation.disk_size_mb or max(template.disk_size_mb, least_disk_mb),
+    )
 
 
 def check_disk_holds(disk_size_mb: int, needed_mb: int, what: str) -> None:

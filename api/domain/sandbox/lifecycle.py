@@ -150,6 +150,9 @@ HOLDS_CAPACITY = frozenset(
 )
 """States in which a sandbox holds vCPUs and memory of its host."""
 
+HOLDS_DISK = frozenset(State) - {State.FAILED, State.DELETED}
+"""States in which a sandbox has, or is to get, a disk of its own: of the others only the history is left."""
+
 ACCEPTS_EXEC = frozenset({State.RUNNING, State.SNAPSHOTTING})
 """States in which commands run and files are read and written. While a sandbox is snapshotted its machine stands still
 for some tens of milliseconds, which whoever uses it need not know; a paused one has none then, and its host says so."""

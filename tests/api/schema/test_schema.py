@@ -56,7 +56,7 @@ def test_every_code_that_can_reach_a_user_is_in_the_schema() -> None:
                 written |= set(re.findall(r"'([A-Z]+_[A-Z_]+)'", text))
 
     assert {"MALFORMED_ID", "PAUSE_FAILED", "IDEMPOTENCY_CONFLICT"} <= written
-    top_level = {"UNAUTHENTICATED", "BAD_REQUEST", "WRONG_CREDENTIALS"}
+    top_level = {"UNAUTHENTICATED", "BAD_REQUEST", "WRONG_CREDENTIALS", "RATE_LIMITED"}
     assert written - top_level - {code.value for code in errors.ErrorCode} == set()
 
 
@@ -88,7 +88,7 @@ def test_enums_are_those_of_the_domain(shown: type[Enum], known: type[StrEnum], 
 
 def test_every_code_that_is_raised_is_in_the_enum() -> None:
     """Codes of top-level errors only are listed here."""
-    top_level = {"UNAUTHENTICATED", "WRONG_CREDENTIALS"}
+    top_level = {"UNAUTHENTICATED", "WRONG_CREDENTIALS", "RATE_LIMITED"}
     raised = set()
     for folder in ("domain", "services", "hosts", "db", "schema"):
         for file in (ROOT / "api" / folder).rglob("*.py"):

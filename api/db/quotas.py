@@ -1,0 +1,63 @@
+"""What teams may have, and what they have, in SQL."""
+# ruff: noqa: S608 - the statements are put together from constants; values are always parameters
+
+from collections.abc import Collection
+from dataclasses import astuple, fields
+from datetime import datetime
+from uuid import UUID
+
+from api.db.database import Row, Statements
+from api.domain.quota import Amounts, Limits, Quota, Resource
+from api.domain.sandbox import HOLDS_CAPACITY, HOLDS_DISK
+from api.domain.template import TemplateState
+
+_NAMES = tuple(field.name for field in fields(Limits))
+_LIMITS = ", ".join(f"q.{name} AS limit_{name}" for name in _NAMES)
+_KEPT = (TemplateState.CREATING, TemplateState.READY)
+
+_OF_TEAMS = f"""SELECT t.id, {_LIMITS}, s.*, x.*, o.* FROM teams t LEFT JOIN team_quotas q ON q.team_id = t.id
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE state = ANY($2::text[])) AS sandboxes,
+        coalesce(sum(vcpus) FILTER (WHERE state = ANY($3::text[])), 0)::bigint AS vcpus,
+        coalesce(sum(memory_mb) FILTER (WHERE state = ANY($3::text[])), 0)::bigint AS memory_mb,
+        coalesce(sum(disk_size_mb) FILTER (WHERE state = ANY($2::text[])), 0)::bigint AS sandbox_disk_mb
+    FROM sandboxes WHERE team_id = t.id AND state <> 'deleted'
+) s CROSS JOIN LATERAL (
+    SELECT count(*) AS templates, coalesce(sum(disk_size_mb), 0)::bigint AS template_disk_mb
+    FROM templates WHERE team_id = t.id AND state = ANY($4::text[])
+) x CROSS JOIN LATERAL (
+    SELECT count(*) AS operations FROM operations WHERE team_id = t.id AND state = 'running'
+) o WHERE t.id = ANY($1::uuid[])"""
+
+_SET = f"""INSERT INTO team_quotas (team_id, updated_at, {", ".join(_NAMES)})
+SELECT t.id, $2, {", ".join(f"${number}::integer" for number in range(3, 3 + len(_NAMES)))} FROM teams t WHERE t.id = $1
+ON CONFLICT (team_id) DO UPDATE SET updated_at = excluded.updated_at,
+    {", ".join(f"{name} = excluded.{name}" for name in _NAMES)}"""
+
+
+async def limits(database: Statements, team_id: UUID) -> Limits:
+    """What was set for a team; None wherever the defaults hold."""
+    row = await database.row(f"SELECT {_LIMITS} FROM team_quotas q WHERE q.team_id = $1", team_id)
+    return Limits() if row is None else _limits(row)
+
+
+async def of_teams(database: Statements, team_ids: Collection[UUID]) -> dict[UUID, Quota]:
+    """What was set for these teams, and the sums over their rows as they are now."""
+    rows = await database.rows(
+        _OF_TEAMS, list(team_ids), sorted(HOLDS_DISK), sorted(HOLDS_CAPACITY), [state.value for state in _KEPT]
+    )
+    return {row["id"]: Quota(_limits(row), _used(row)) for row in rows}
+
+
+async def set_limits(database: Statements, team_id: UUID, wanted: Limits, now: datetime) -> bool:
+    """Sets all limits of a team anew; False when there is no such team."""
+    return await database.execute(_SET, team_id, now, *astuple(wanted)) > 0
+
+
+def _limits(row: Row) -> Limits:
+    return Limits(**{name: row[f"limit_{name}"] for name in _NAMES})
+
+
+def _used(row: Row) -> Amounts:
+    disk_mb = row["sandbox_disk_mb"] + row["template_disk_mb"]
+    return {resource: disk_mb if resource is Resource.DISK_MB else row[resource.value] for resource in Resource}

@@ -1,0 +1,86 @@
+"""How often teams may ask."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from uuid import UUID
+
+from api.clock import Clock
+from api.db import quotas
+from api.db.database import Database
+from api.domain.principal import NO_TEAM_ID, Principal
+from api.domain.quota import UNLIMITED, Limits
+from api.errors import TooMany
+
+LIMIT_KNOWN_SECONDS = 10.0
+"""How long a team's limit is believed before it is read again."""
+BUCKETS_MAX = 10_000
+"""Teams that are counted at once, 200 bytes each: 2 MB. The one that asked longest ago is forgotten."""
+SECONDS_PER_MINUTE = 60.0
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """A token bucket: it holds a minute's requests at most, and fills evenly. Times are in seconds."""
+
+    limit: int | None
+    tokens: float
+    filled_at: float
+    read_at: float
+
+    def set_limit(self, limit: int | None) -> None:
+        """Another limit from now on; what is in it stays, as far as it fits."""
+        if self.limit is None and limit is not None:
+            self.tokens = float(limit)
+        self.limit = limit
+
+    def take(self, now: float) -> bool:
+        """Takes one, if there is one."""
+        if self.limit is None:
+            return True
+        gained = (now - self.filled_at) * self.limit / SECONDS_PER_MINUTE
+        self.tokens = min(float(self.limit), self.tokens + gained)
+        self.filled_at = now
+        if self.tokens < 1.0:
+            return False
+        self.tokens -= 1.0
+        return True
+
+
+class Rates:
+    """Counts the requests of each team, in this replica alone."""
+
+    def __init__(self, database: Database, clock: Clock, defaults: Limits = UNLIMITED) -> None:
+        self._database = database
+        self._clock = clock
+        self._defaults = defaults
+        self._buckets: OrderedDict[UUID, _Bucket] = OrderedDict()
+
+    async def admit(self, principal: Principal) -> None:
+        """Counts one request of the caller's team; of the caller, if it is in none.
+
+        Raises:
+            TooMany: `RATE_LIMITED`: they came too fast. Unavailable: the database does not answer.
+        """
+        owner = principal.id if principal.team_id == NO_TEAM_ID else principal.team_id
+        now = self._clock.monotonic()
+        bucket = self._buckets.get(owner)
+        if bucket is None or now - bucket.read_at >= LIMIT_KNOWN_SECONDS:
+            bucket = await self._read(owner, now)
+        self._buckets.move_to_end(owner)
+        if not bucket.take(now):
+            raise TooMany(
+                f"Your team sends more than the {bucket.limit:,} requests a minute that it may; wait a moment.",
+                code="RATE_LIMITED",
+            )
+
+    async def _read(self, owner: UUID, now: float) -> _Bucket:
+        limit = (await quotas.limits(self._database, owner)).over(self._defaults).requests_per_minute
+        # somebody else may have been as far meanwhile
+        bucket = self._buckets.get(owner)
+        if bucket is None:
+            bucket = self._buckets[owner] = _Bucket(limit, float(limit or 0), now, now)
+            if len(self._buckets) > BUCKETS_MAX:
+                self._buckets.popitem(last=False)
+        bucket.set_limit(limit)
+        bucket.read_at = now
+        return bucket

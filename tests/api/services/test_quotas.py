@@ -1,0 +1,292 @@
+"""Limits of teams, where sandboxes and templates are made and brought back."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from api.domain.command import ExecCommand
+from api.domain.feed import QuotaChanged
+from api.domain.principal import Principal
+from api.domain.quota import Limits, Resource
+from api.domain.sandbox import CreateSandbox, ForkSandbox, SandboxFilter, State
+from api.errors import Forbidden, Invalid, NoCapacity, NotFound, TooMany
+from api.ids import new_id
+from tests.agent.serving import Served
+from tests.api.running import Running, other_team, principal_of, services_running
+
+
+async def _admin(running: Running) -> Principal:
+    return await principal_of(running.services, await other_team(running.database), admin=True)
+
+
+async def _key(running: Running) -> str:
+    """Of a team of its own."""
+    team_id = await other_team(running.database)
+    return await running.services.api_keys.make("test", team_id=team_id, is_platform_admin=False)
+
+
+async def _limit(running: Running, **limits: int) -> None:
+    await running.services.quotas.set_limits(await _admin(running), running.principal.team_id, Limits(**limits))
+
+
+async def _refused(running: Running, **changes: object) -> NoCapacity:
+    with pytest.raises(NoCapacity) as refusal:
+        await running.services.sandboxes.create(running.principal, CreateSandbox(**changes))  # type: ignore[arg-type]
+    assert refusal.value.code == "QUOTA_EXCEEDED"
+    return refusal.value
+
+
+async def test_a_sandbox_too_many_is_refused_and_nothing_of_it_is_left(running: Running) -> None:
+    await _limit(running, sandboxes=1)
+    sandbox = await running.created()
+    before = await running.database.fetchval("SELECT count(*) FROM operations")
+    error = await _refused(running)
+    assert "2 sandboxes, 1 more than it may have" in error.message
+    assert await running.services.sandboxes.count(running.principal, SandboxFilter(states=frozenset(State))) == 1
+    assert await running.database.fetchval("SELECT count(*) FROM operations") == before
+    await running.services.sandboxes.delete(running.principal, sandbox.id)
+    await running.created()
+
+
+@pytest.mark.parametrize(
+    ("limits", "shape"),
+    [
+        ({"vcpus": 3}, {"vcpus": 2}),
+        ({"memory_mb": 1500}, {"memory_mb": 800}),
+        ({"disk_mb": 15_000}, {"disk_size_mb": 8000}),
+    ],
+)
+async def test_the_shape_counts(running: Running, limits: dict[str, int], shape: dict[str, int]) -> None:
+    await _limit(running, **limits)
+    await running.created(**shape)
+    await _refused(running, **shape)
+
+
+async def test_of_many_at_once_no_more_get_through_than_may(running: Running) -> None:
+    await _limit(running, memory_mb=5 * 512)
+    results = await asyncio.gather(
+        *(running.services.sandboxes.create(running.principal, CreateSandbox()) for _ in range(12)),
+        return_exceptions=True,
+    )
+    refusals = [result for result in results if isinstance(result, BaseException)]
+    assert all(isinstance(refusal, NoCapacity) and refusal.code == "QUOTA_EXCEEDED" for refusal in refusals), refusals
+    assert len(refusals) == 7
+    quota = await running.services.quotas.own(running.principal)
+    assert quota.used[Resource.MEMORY_MB] == 5 * 512
+    assert await running.database.fetchval("SELECT sum(memory_mb) FROM sandboxes") == 5 * 512
+
+
+async def test_a_paused_sandbox_gives_its_memory_back_and_needs_it_to_resume(running: Running) -> None:
+    await _limit(running, memory_mb=512)
+    commands = running.services.sandboxes
+    first = await running.created(auto_resume=True)
+    await commands.pause(running.principal, first.id)
+    second = await running.created()
+    with pytest.raises(NoCapacity):
+        await commands.resume(running.principal, first.id)
+    with pytest.raises(NoCapacity) as refusal:
+        await running.services.exec.run(running.principal, first.id, ExecCommand(argv=("true",)))
+    assert refusal.value.code == "QUOTA_EXCEEDED"
+    assert (await running.get(first.id)).state is State.PAUSED
+    await commands.pause(running.principal, second.id)
+    assert (await commands.resume(running.principal, first.id)).sandbox.state is State.RUNNING
+
+
+async def test_what_gives_something_back_is_never_refused(running: Running) -> None:
+    first, second = await running.created(), await running.created()
+    await _limit(running, sandboxes=0, vcpus=0, memory_mb=0, disk_mb=0, templates=0, operations=0)
+    commands = running.services.sandboxes
+    assert (await commands.pause(running.principal, first.id)).sandbox.state is State.PAUSED
+    for sandbox in (first, second):
+        assert (await commands.delete(running.principal, sandbox.id)).sandbox.state is State.DELETED
+
+
+async def test_a_fork_is_refused_as_a_whole(running: Running) -> None:
+    await _limit(running, sandboxes=3)
+    parent = await running.created()
+    with pytest.raises(NoCapacity) as refusal:
+        await running.services.forks.create(running.principal, ForkSandbox(parent.id, count=3))
+    assert "4 sandboxes" in refusal.value.message
+    assert (await running.get(parent.id)).state is State.RUNNING
+    assert await running.services.sandboxes.count(running.principal, SandboxFilter()) == 1
+    outcome = await running.services.forks.create(running.principal, ForkSandbox(parent.id, count=2))
+    assert len(outcome.children) == 2
+
+
+async def test_a_template_too_many_is_refused_and_its_name_stays_free(running: Running) -> None:
+    await _limit(running, templates=1)
+    sandbox = await running.created()
+    template = await running.template("one", sandbox.id)
+    with pytest.raises(NoCapacity):
+        await running.services.templates.create(running.principal, sandbox.id, "two")
+    assert await running.template_names() == {"base", "one"}
+    await running.services.sandboxes.delete(running.principal, sandbox.id)
+    await running.services.templates.delete(running.principal, template.id)
+    await running.template("two")
+
+
+async def test_a_replayed_key_answers_though_the_quota_is_used_up(running: Running) -> None:
+    await _limit(running, sandboxes=1)
+    command = CreateSandbox(idempotency_key="once")
+    first = await running.services.sandboxes.create(running.principal, command)
+    again = await running.services.sandboxes.create(running.principal, command)
+    assert again.sandbox.id == first.sandbox.id
+
+
+async def test_the_defaults_hold_for_teams_without_limits_of_their_own(
+    database_url: str, host: tuple[Served, str]
+) -> None:
+    async with services_running(database_url, host[1], limits=Limits(sandboxes=1)) as running:
+        await running.created()
+        await _refused(running)
+        await _limit(running, sandboxes=2)
+        await running.created()
+        stranger = await principal_of(running.services, await other_team(running.database))
+        await running.services.sandboxes.create(stranger, CreateSandbox())
+        assert (await running.services.quotas.own(stranger)).used[Resource.SANDBOXES] == 1
+
+
+async def test_only_platform_admins_set_limits(running: Running) -> None:
+    with pytest.raises(Forbidden):
+        await running.services.quotas.set_limits(running.principal, running.principal.team_id, Limits())
+    admin = await _admin(running)
+    with pytest.raises(NotFound):
+        await running.services.quotas.set_limits(admin, new_id(), Limits())
+    with pytest.raises(Invalid):
+        await running.services.quotas.set_limits(admin, running.principal.team_id, Limits(vcpus=-1))
+
+
+async def test_requests_beyond_the_rate_are_refused_until_time_goes_by(
+    database_url: str, host: tuple[Served, str]
+) -> None:
+    async with services_running(database_url, host[1], limits=Limits(requests_per_minute=60)) as running:
+        key = await running.services.api_keys.make(
+            "busy", team_id=await other_team(running.database), is_platform_admin=False
+        )
+        for _ in range(60):
+            await running.services.auth.authenticate(key)
+        with pytest.raises(TooMany) as refusal:
+            await running.services.auth.authenticate(key)
+        assert refusal.value.code == "RATE_LIMITED"
+        other = await running.services.api_keys.make(
+            "calm", team_id=await other_team(running.database), is_platform_admin=False
+        )
+        await running.services.auth.authenticate(other)
+        running.clock.offset += running.clock.offset.resolution * 2_000_000
+        await running.services.auth.authenticate(key)
+        await running.services.auth.authenticate(key)
+        with pytest.raises(TooMany):
+            await running.services.auth.authenticate(key)
+
+
+async def test_another_rate_holds_soon_after_it_was_set(database_url: str, host: tuple[Served, str]) -> None:
+    async with services_running(database_url, host[1], limits=Limits(requests_per_minute=1)) as running:
+        team_id = await other_team(running.database)
+        key = await running.services.api_keys.make("busy", team_id=team_id, is_platform_admin=False)
+        await running.services.auth.authenticate(key)
+        with pytest.raises(TooMany):
+            await running.services.auth.authenticate(key)
+        admin = await _admin(running)
+        await running.services.quotas.set_limits(admin, team_id, Limits(requests_per_minute=6000))
+        running.clock.offset += running.clock.offset.resolution * 10_000_000
+        for _ in range(100):
+            await running.services.auth.authenticate(key)
+
+
+async def test_whoever_watches_a_quota_is_told_of_every_change(running: Running) -> None:
+    async with aclosing(running.services.feed.quotas.watch(running.principal)) as events:
+        first = await anext(events)
+        assert isinstance(first, QuotaChanged)
+        assert first.quota.used[Resource.SANDBOXES] == 0
+        sandbox = await running.created()
+        async with asyncio.timeout(10):
+            await _until(events, {Resource.SANDBOXES: 1, Resource.MEMORY_MB: 512, Resource.OPERATIONS: 0})
+            await _limit(running, sandboxes=7)
+            event = await _until(events, {Resource.SANDBOXES: 1})
+            while event.quota.limits.sandboxes != 7:
+                event = await _until(events, {Resource.SANDBOXES: 1})
+            await running.services.sandboxes.delete(running.principal, sandbox.id)
+            await _until(events, dict.fromkeys(Resource, 0))
+
+
+async def _until(events: object, used: dict[Resource, int]) -> QuotaChanged:
+    async for event in events:  # type: ignore[attr-defined]
+        if isinstance(event, QuotaChanged) and used.items() <= dict(event.quota.used).items():
+            return event
+    raise AssertionError("the stream ended")
+
+
+async def test_a_create_is_explained_and_nothing_is_made(running: Running) -> None:
+    explain = running.services.placing.explain
+    fine = await explain(running.principal, CreateSandbox(vcpus=2))
+    assert fine.blockers == ()
+    assert fine.shape is not None
+    assert (fine.shape.vcpus, fine.shape.memory_mb, fine.shape.disk_size_mb) == (2, 512, 5120)
+    made = (await running.created(vcpus=2)).disk_size_mb
+    assert made == fine.shape.disk_size_mb
+    await _limit(running, sandboxes=1, memory_mb=600)
+    blocked = await explain(running.principal, CreateSandbox())
+    assert [error.code for error in blocked.blockers] == ["QUOTA_EXCEEDED"]
+    assert "2 sandboxes" in blocked.blockers[0].message
+    assert "1,024 MiB of memory, 424 more" in blocked.blockers[0].message
+    unknown = await explain(running.principal, CreateSandbox(template_name="nowhere"))
+    assert [(error.code, error.path) for error in unknown.blockers] == [("NOT_FOUND", ("templateName",))]
+    malformed = await explain(running.principal, CreateSandbox(memory_mb=1))
+    assert [(error.code, error.path) for error in malformed.blockers] == [("INVALID", ("memoryMb",))]
+    assert await running.services.sandboxes.count(running.principal, SandboxFilter(states=frozenset(State))) == 1
+
+
+async def test_a_create_without_hosts_is_explained(lonely: Running) -> None:
+    found = await lonely.services.placing.explain(lonely.principal, CreateSandbox())
+    assert [error.code for error in found.blockers] == ["HOST_UNREACHABLE"]
+
+
+async def _emulates(running: Running) -> None:
+    """Its hosts say from now on that they emulate their machines, which simulated ones do not."""
+    await running.database.execute(
+        """CREATE FUNCTION emulates() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.isolation := 'emulated'; RETURN NEW; END $$;
+        CREATE TRIGGER emulates BEFORE INSERT OR UPDATE ON hosts FOR EACH ROW EXECUTE FUNCTION emulates();
+        UPDATE hosts SET isolation = ''"""
+    )
+
+
+async def test_a_host_that_emulates_serves_one_team_at_a_time_if_it_is_to(
+    database_url: str, host: tuple[Served, str]
+) -> None:
+    async with services_running(database_url, host[1], shares_emulated=False) as running:
+        await _emulates(running)
+        stranger = await principal_of(running.services, await other_team(running.database))
+        mine = [await running.created(), await running.created()]
+        with pytest.raises(NoCapacity) as refusal:
+            await running.services.sandboxes.create(stranger, CreateSandbox())
+        assert refusal.value.code == "ISOLATION_REQUIRED"
+        explained = await running.services.placing.explain(stranger, CreateSandbox())
+        assert [error.code for error in explained.blockers] == ["ISOLATION_REQUIRED"]
+        for sandbox in mine:
+            await running.services.sandboxes.delete(running.principal, sandbox.id)
+        await running.services.sandboxes.create(stranger, CreateSandbox())
+        with pytest.raises(NoCapacity):
+            await running.created()
+
+
+async def test_of_teams_that_come_at_once_one_gets_a_host_that_is_not_to_be_shared(
+    database_url: str, host: tuple[Served, str]
+) -> None:
+    async with services_running(database_url, host[1], shares_emulated=False) as running:
+        await _emulates(running)
+        teams = [await principal_of(running.services, await other_team(running.database)) for _ in range(6)]
+        results = await asyncio.gather(
+            *(running.services.sandboxes.create(principal, CreateSandbox()) for principal in teams),
+            return_exceptions=True,
+        )
+        refused = [result for result in results if isinstance(result, NoCapacity)]
+        assert [error.code for error in refused] == ["ISOLATION_REQUIRED"] * 5, results
+
+
+async def test_teams_share_a_host_that_emulates_unless_they_are_not_to(running: Running) -> None:
+    await _emulates(running)
+    stranger = await principal_of(running.services, await other_team(running.database))
+    await running.created()
+    await running.services.sandboxes.create(stranger, CreateSandbox())
