@@ -79,3 +79,40 @@ export const SandboxesLive = graphql(`
     }
   }
 `);
+
+/** What the team may have and has. */
+export const QuotaLive = graphql(`
+  subscription QuotaLive {
+    quota {
+      __typename
+      ... on QuotaChanged {
+        quota {
+          sandboxes {
+            ...QuotaLineFields
+          }
+          vcpus {
+            ...QuotaLineFields
+          }
+          memoryMb {
+            ...QuotaLineFields
+          }
+          diskMb {
+            ...QuotaLineFields
+          }
+          templates {
+            ...QuotaLineFields
+          }
+          operations {
+            ...QuotaLineFields
+          }
+          requestsPerMinute
+        }
+      }
+    }
+  }
+
+  fragment QuotaLineFields on QuotaLine {
+    used
+    limit
+  }
+`);

@@ -10,6 +10,7 @@ import { TeamQuery } from './documents';
 import { InvitationsSection } from './InvitationsSection';
 import { KeysSection } from './KeysSection';
 import { MembersSection } from './MembersSection';
+import { QuotaSection } from './QuotaSection';
 
 interface Props {
   session: SignedIn;
@@ -38,6 +39,7 @@ export function TeamPage({ session, control }: Props) {
           </h1>
         </div>
         {error && !team && <p role="alert">{problemOf(error).message}</p>}
+        {viewer.scopes.includes('READ') && <QuotaSection />}
         {team?.members && (
           <MembersSection
             connection={team.members}
