@@ -206,6 +206,8 @@ class Sandbox(SQLModel, table=True):
         CheckConstraint("timeout_sec >= 0", name="sandboxes_timeout"),
         CheckConstraint("(state = 'deleted') = (deleted_at IS NOT NULL)", name="sandboxes_deleted_at"),
         Index("sandboxes_team", "team_id", "id", postgresql_where=text("state <> 'deleted'")),
+        # what platform admins look through, past all that was ever deleted
+        Index("sandboxes_listed", "id", postgresql_where=text("state <> 'deleted'")),
         Index("sandboxes_host", "host_id", postgresql_where=text("state <> 'deleted'")),
         Index("sandboxes_unplaced", "id", postgresql_where=text("host_id IS NULL AND state <> 'deleted'")),
         # of all rows: PostgreSQL's own check of the foreign key below asks for both columns and nothing else
@@ -274,6 +276,8 @@ class Operation(SQLModel, table=True):
         ),
         Index("operations_sandbox", "sandbox_id", "generation"),
         Index("operations_unfinished", "id", postgresql_where=text("state = 'running'")),
+        Index("operations_failed", "id", postgresql_where=text("state = 'failed'")),
+        Index("operations_team", "team_id", "id"),
         CheckConstraint(_one_of("kind", OperationKind), name="operations_kind"),
         CheckConstraint(_one_of("state", OperationState), name="operations_state"),
         CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="operations_finished_at"),
