@@ -6,7 +6,8 @@ from collections.abc import Collection
 from uuid import UUID
 
 from api.db.database import Database, Row
-from api.domain.operation import Operation, OperationKind, OperationState, Stage
+from api.domain.operation import Operation, OperationFilter, OperationKind, OperationState, Stage
+from api.domain.page import Page, PageRequest, page_of
 
 OPERATION_COLUMNS = """o.id AS o_id, o.team_id AS o_team_id, o.sandbox_id AS o_sandbox_id, o.kind AS o_kind,
     o.state AS o_state, o.actor AS o_actor, o.generation AS o_generation, o.stages AS o_stages,
@@ -56,7 +57,7 @@ async def get(database: Database, team_id: UUID, operation_id: UUID) -> Operatio
 
 
 async def load(database: Database, operation_ids: Collection[UUID]) -> tuple[Operation, ...]:
-    """Operations of whatever team: for the feed, which decides who sees what."""
+    """Operations of whatever team: for whoever decides who sees what."""
     rows = await database.rows(
         f"SELECT {OPERATION_COLUMNS} FROM operations o WHERE o.id = ANY($1::uuid[])", list(operation_ids)
     )
@@ -74,11 +75,52 @@ async def by_key(database: Database, team_id: UUID, key: str) -> tuple[Operation
     return None if row is None else (operation_of(row), row["input_sha256"])
 
 
-async def latest(database: Database, team_id: UUID, sandbox_ids: Collection[UUID]) -> dict[UUID, Operation]:
-    """The newest operation of each of a team's sandboxes."""
+async def page(database: Database, criteria: OperationFilter, request: PageRequest) -> Page[Operation]:
+    """Operations of all teams, the newest first."""
+    where, arguments = _where(criteria)
+    cursor = request.before if request.backwards else request.after
+    if cursor is not None:
+        arguments.append(cursor)
+        where += f" AND o.id {'>' if request.backwards else '<'} ${len(arguments)}"
+    arguments.append(request.size + 1)
+    rows = await database.rows(
+        f"""SELECT {OPERATION_COLUMNS} FROM operations o WHERE {where}
+        ORDER BY o.id {"ASC" if request.backwards else "DESC"} LIMIT ${len(arguments)}""",
+        *arguments,
+    )
+    return page_of(tuple(operation_of(row) for row in rows), request)
+
+
+async def count(database: Database, criteria: OperationFilter) -> int:
+    """How many operations of all teams match."""
+    where, arguments = _where(criteria)
+    row = await database.row(f"SELECT count(*) FROM operations o WHERE {where}", *arguments)
+    return 0 if row is None else int(row[0])
+
+
+def _where(criteria: OperationFilter) -> tuple[str, list[object]]:
+    conditions = ["true"]
+    arguments: list[object] = []
+    if criteria.state is not None:
+        # written out: only so do plans that are kept use the partial indexes of what runs and what failed
+        conditions.append(f"o.state = '{criteria.state.value}'")
+    for column, value in (
+        ("team_id", criteria.team_id),
+        ("kind", criteria.kind),
+        ("sandbox_id", criteria.sandbox_id),
+    ):
+        if value is not None:
+            arguments.append(value)
+            conditions.append(f"o.{column} = ${len(arguments)}")
+    return " AND ".join(conditions), arguments
+
+
+async def latest(database: Database, team_id: UUID | None, sandbox_ids: Collection[UUID]) -> dict[UUID, Operation]:
+    """The newest operation of each of these sandboxes that is a team's, or, for None, any team's."""
     rows = await database.rows(
         f"""SELECT DISTINCT ON (o.sandbox_id) {OPERATION_COLUMNS} FROM operations o
-        WHERE o.team_id = $1 AND o.sandbox_id = ANY($2::uuid[]) ORDER BY o.sandbox_id, o.generation DESC""",
+        WHERE ($1::uuid IS NULL OR o.team_id = $1) AND o.sandbox_id = ANY($2::uuid[])
+        ORDER BY o.sandbox_id, o.generation DESC""",
         team_id,
         list(sandbox_ids),
     )

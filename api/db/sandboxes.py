@@ -71,8 +71,10 @@ async def get(database: Database, team_id: UUID, sandbox_id: UUID) -> Sandbox | 
     return None if row is None else sandbox_of(row, with_operation=True)
 
 
-async def get_many(database: Database, team_id: UUID, sandbox_ids: Collection[UUID]) -> dict[UUID, Sandbox]:
-    """Those of them that are a team's, with their newest operations."""
+async def get_many(database: Database, team_id: UUID | None, sandbox_ids: Collection[UUID]) -> dict[UUID, Sandbox]:
+    """Those of them that are a team's, or, for None, any team's, with their newest operations."""
+    if team_id is None:
+        return {sandbox.id: sandbox for sandbox in await load(database, sandbox_ids)}
     rows = await database.rows(
         f"{_WITH_OPERATION} WHERE s.id = ANY($2::uuid[]) AND s.team_id = $1", team_id, list(sandbox_ids)
     )
@@ -80,7 +82,7 @@ async def get_many(database: Database, team_id: UUID, sandbox_ids: Collection[UU
 
 
 async def load(database: Database, sandbox_ids: Collection[UUID]) -> tuple[Sandbox, ...]:
-    """Sandboxes of whatever team, with their newest operations: for the feed, which decides who sees what."""
+    """Sandboxes of whatever team, with their newest operations: for whoever decides who sees what."""
     rows = await database.rows(f"{_WITH_OPERATION} WHERE s.id = ANY($1::uuid[])", list(sandbox_ids))
     return tuple(sandbox_of(row, with_operation=True) for row in rows)
 
@@ -109,9 +111,9 @@ async def whereabouts(database: Database, team_id: UUID, sandbox_id: UUID) -> Wh
 
 
 async def page(
-    database: Database, team_id: UUID, criteria: SandboxFilter, request: PageRequest, *, newest_first: bool
+    database: Database, team_id: UUID | None, criteria: SandboxFilter, request: PageRequest, *, newest_first: bool
 ) -> Page[Sandbox]:
-    """A page of a team's sandboxes, without operations, in one query."""
+    """A page of the sandboxes of a team, or, for None, of all teams, without operations, in one query."""
     where, arguments = _where(team_id, criteria)
     # backwards pages are read from their end
     descending = newest_first != request.backwards
@@ -128,8 +130,8 @@ async def page(
     return page_of(tuple(sandbox_of(row, with_operation=False) for row in rows), request)
 
 
-async def count(database: Database, team_id: UUID, criteria: SandboxFilter) -> int:
-    """How many of a team's sandboxes match."""
+async def count(database: Database, team_id: UUID | None, criteria: SandboxFilter) -> int:
+    """How many of the sandboxes of a team, or, for None, of all teams, match."""
     where, arguments = _where(team_id, criteria)
     row = await database.row(f"SELECT count(*) FROM sandboxes s {JOINS} WHERE {where}", *arguments)
     return 0 if row is None else int(row[0])
@@ -161,15 +163,17 @@ async def environment(database: Database, sandbox_id: UUID) -> dict[str, str]:
     return {} if row is None else dict(json.loads(row["environment"]))
 
 
-def _where(team_id: UUID, criteria: SandboxFilter) -> tuple[str, list[object]]:
-    """`SandboxFilter.matches` in SQL; without deleted ones the partial index serves."""
-    conditions = ["s.team_id = $1"]
-    arguments: list[object] = [team_id]
+def _where(team_id: UUID | None, criteria: SandboxFilter) -> tuple[str, list[object]]:
+    """`SandboxFilter.matches` in SQL; without deleted ones a partial index serves, of the team's or of all."""
+    conditions = ["true"]
+    arguments: list[object] = []
 
     def add(condition: str, value: object) -> None:
         arguments.append(value)
         conditions.append(condition.replace("?", f"${len(arguments)}"))
 
+    if team_id is not None:
+        add("s.team_id = ?", team_id)
     if criteria.states is None or State.DELETED not in criteria.states:
         conditions.append("s.state <> 'deleted'")
     if criteria.states is not None:

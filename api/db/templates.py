@@ -1,6 +1,7 @@
 """Templates in SQL."""
 # ruff: noqa: S608 - the statements are put together from constants; values are always parameters
 
+from collections.abc import Collection
 from uuid import UUID
 
 from api.db.database import Database, Row
@@ -66,10 +67,24 @@ async def load(database: Database, template_id: UUID) -> Template | None:
     return None if row is None else template_of(row)
 
 
-async def is_in_use(database: Database, template_id: UUID) -> bool:
-    """Whether a sandbox stands on a template."""
-    row = await database.row(f"SELECT {_IN_USE} FROM templates t WHERE t.id = $1", template_id)
-    return row is not None and bool(row["in_use"])
+async def get_many(database: Database, team_id: UUID | None, template_ids: Collection[UUID]) -> dict[UUID, Template]:
+    """Those of them that this team may use, or, for None, that any team may."""
+    rows = await database.rows(
+        f"""SELECT {TEMPLATE_COLUMNS}, {_IN_USE} FROM templates t
+        WHERE t.state = 'ready' AND ($1::uuid[] IS NULL OR t.team_id = ANY($1)) AND t.id = ANY($2::uuid[])""",
+        _teams(team_id),
+        list(template_ids),
+    )
+    return {row["t_id"]: template_of(row) for row in rows}
+
+
+async def in_use(database: Database, template_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of them that sandboxes stand on."""
+    rows = await database.rows(
+        f"SELECT id FROM (SELECT t.id, {_IN_USE} FROM templates t WHERE t.id = ANY($1::uuid[])) x WHERE in_use",
+        list(template_ids),
+    )
+    return frozenset(row["id"] for row in rows)
 
 
 async def page(
@@ -101,14 +116,21 @@ async def count(database: Database, team_id: UUID | None, criteria: TemplateFilt
 
 async def hosts_of(database: Database, template_id: UUID) -> tuple[TemplateHost, ...]:
     """The hosts that hold a template, by name."""
+    return (await hosts_of_many(database, [template_id])).get(template_id, ())
+
+
+async def hosts_of_many(database: Database, template_ids: Collection[UUID]) -> dict[UUID, tuple[TemplateHost, ...]]:
+    """The hosts that hold each of these templates, by name; nothing of one that none holds."""
     rows = await database.rows(
-        """SELECT h.id, h.name, h.reachable, x.ready, x.stored_bytes FROM template_hosts x
-        JOIN hosts h ON h.id = x.host_id WHERE x.template_id = $1 ORDER BY h.name, h.id""",
-        template_id,
+        """SELECT x.template_id, h.id, h.name, h.reachable, x.ready, x.stored_bytes FROM template_hosts x
+        JOIN hosts h ON h.id = x.host_id WHERE x.template_id = ANY($1::uuid[]) ORDER BY h.name, h.id""",
+        list(template_ids),
     )
-    return tuple(
-        TemplateHost(row["id"], row["name"], row["reachable"], row["ready"], row["stored_bytes"]) for row in rows
-    )
+    found: dict[UUID, tuple[TemplateHost, ...]] = {}
+    for row in rows:
+        holder = TemplateHost(row["id"], row["name"], row["reachable"], row["ready"], row["stored_bytes"])
+        found[row["template_id"]] = (*found.get(row["template_id"], ()), holder)
+    return found
 
 
 _LISTED = """t.state = 'ready' AND ($1::uuid[] IS NULL OR t.team_id = ANY($1))

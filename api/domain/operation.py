@@ -56,6 +56,16 @@ class Stage(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class OperationFilter:
+    """Which operations; all that is given must hold."""
+
+    team_id: UUID | None = None
+    kind: OperationKind | None = None
+    state: OperationState | None = None
+    sandbox_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """An accepted command. The `error_*` fields are set when it failed; `error_message` is a sentence for the user.
     `template_id` is that of one that is made or deleted; `progress_percent`, 0 to 100, is known of long ones only."""

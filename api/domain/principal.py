@@ -103,6 +103,18 @@ def require(principal: Principal, scope: Scope) -> None:
     raise MissingScope(f"This needs the scope {scope.name}, which you do not have in this team.")
 
 
+def require_sight(principal: Principal) -> UUID | None:
+    """The team in which the caller sees what belongs to what it sees already; None, every team, for platform admins.
+
+    Raises:
+        MissingScope: it may not even read in its own team.
+    """
+    if principal.is_platform_admin:
+        return None
+    require(principal, Scope.READ)
+    return principal.team_id
+
+
 def require_user(principal: Principal) -> None:
     """Returns if the caller is a person. Raises: Forbidden."""
     if principal.kind is not PrincipalKind.USER:

@@ -146,9 +146,16 @@ def is_forbidden(template: Template, *, is_platform_admin: bool) -> str | None:
 
 
 IN_USE = "Sandboxes stand on it; delete them first."
+FOREIGN = "It belongs to another team; only that team can delete it."
 
 
-def template_actions(template: Template, *, in_use: bool, is_platform_admin: bool) -> tuple[TemplateAllowed, ...]:
-    """Every action, each with whether it would be accepted now."""
-    reason = is_forbidden(template, is_platform_admin=is_platform_admin) or (IN_USE if in_use else None)
+def template_actions(
+    template: Template, *, in_use: bool, is_platform_admin: bool, team_id: UUID
+) -> tuple[TemplateAllowed, ...]:
+    """Every action, each with whether it would be accepted now of somebody who acts for this team."""
+    reason = is_forbidden(template, is_platform_admin=is_platform_admin)
+    if reason is None and template.team_id not in {team_id, PLATFORM_TEAM_ID}:
+        reason = FOREIGN
+    if reason is None and in_use:
+        reason = IN_USE
     return (TemplateAllowed(TemplateAction.DELETE, reason is None, reason),)

@@ -11,6 +11,7 @@ from api.http.caller import Callers
 from api.schema.context import OperationContext
 from api.schema.documents import Document
 from api.schema.execution import GraphQL, Request
+from api.schema.loaders import Loaders
 from api.services.services import Services
 
 
@@ -27,6 +28,7 @@ class Gateway:
         """The context of one operation, asked for from an address."""
         return OperationContext(
             services=self.services,
+            loaders=Loaders(self.services, principal),
             reconciler_status=self.reconciler_status,
             principal=principal,
             request_id=request_id,

@@ -7,6 +7,7 @@ from strawberry.types import Info
 
 from api.domain.principal import Principal
 from api.domain.status import TaskStatus
+from api.schema.loaders import Loaders
 from api.services.services import Services
 
 
@@ -14,12 +15,13 @@ from api.services.services import Services
 class OperationContext:
     """One operation: made anew for each, also on a WebSocket that lives for days.
 
-    `selected` holds the names of all fields that occur in the document, so that what is expensive and not asked for
-    need not be fetched. `address` is where the request came from, `public_url` where people reach the platform (empty
-    when that is where it listens).
+    `loaders` fetch what nested fields ask for. `selected` holds the names of all fields that occur in the document, so
+    that what is expensive and not asked for need not be fetched. `address` is where the request came from, `public_url`
+    where people reach the platform (empty when that is where it listens).
     """
 
     services: Services
+    loaders: Loaders
     reconciler_status: Callable[[], tuple[TaskStatus, ...]]
     principal: Principal
     request_id: str

@@ -69,16 +69,14 @@ class Template(Node):
 
     @resolved("What can be done with it now, and why not.")
     async def allowed_actions(self, info: OperationInfo) -> list[TemplateAllowedAction]:
-        entries = await info.context.services.templates.allowed_actions(info.context.principal, self.record)
         return [
             TemplateAllowedAction(action=TemplateAction[entry.action.name], allowed=entry.allowed, reason=entry.reason)
-            for entry in entries
+            for entry in await info.context.loaders.template_actions.load(self.record)
         ]
 
     @resolved("The hosts that hold it, by name; null unless you are a platform admin.")
     async def hosts(self, info: OperationInfo) -> list[TemplateHost] | None:
-        principal = info.context.principal
-        if not principal.is_platform_admin:
+        if not info.context.principal.is_platform_admin:
             return None
         return [
             TemplateHost(
@@ -88,7 +86,7 @@ class Template(Node):
                 is_complete=holder.is_complete,
                 stored_bytes=float(holder.stored_bytes),
             )
-            for holder in await info.context.services.templates.hosts(principal, self.record.id)
+            for holder in await info.context.loaders.template_hosts.load(self.record.id)
         ]
 
 

@@ -8,7 +8,7 @@ from api.db import commands, sandboxes
 from api.db.errors import KeyUsedError
 from api.domain.operation import OperationKind
 from api.domain.page import Page, PageRequest
-from api.domain.principal import Principal, Scope, require
+from api.domain.principal import Principal, Scope, require, require_platform_admin, require_sight
 from api.domain.quota import PLACING
 from api.domain.sandbox import (
     Action,
@@ -65,6 +65,36 @@ class Sandboxes:
         """How many sandboxes the criteria match."""
         require(principal, Scope.READ)
         return await sandboxes.count(self._database, principal.team_id, criteria)
+
+    async def parents(self, principal: Principal, sandbox_ids: Collection[UUID]) -> dict[UUID, Sandbox]:
+        """Of children that the caller sees: their parents, by their ids, in one query."""
+        return await sandboxes.get_many(self._database, require_sight(principal), sandbox_ids)
+
+    async def get_of_any_team(self, principal: Principal, sandbox_id: UUID) -> Sandbox | None:
+        """One sandbox of whatever team. Raises: Forbidden for all but platform admins."""
+        require_platform_admin(principal)
+        return (await sandboxes.get_many(self._database, None, [sandbox_id])).get(sandbox_id)
+
+    async def list_of_all_teams(
+        self,
+        principal: Principal,
+        team_id: UUID | None,
+        criteria: SandboxFilter,
+        page: PageRequest,
+        *,
+        newest_first: bool = True,
+    ) -> Page[Sandbox]:
+        """A page of the sandboxes of every team, or of the one that is named, without operations.
+
+        Raises: Forbidden for all but platform admins.
+        """
+        require_platform_admin(principal)
+        return await sandboxes.page(self._database, team_id, criteria, page, newest_first=newest_first)
+
+    async def count_of_all_teams(self, principal: Principal, team_id: UUID | None, criteria: SandboxFilter) -> int:
+        """How many of them there are. Raises: Forbidden for all but platform admins."""
+        require_platform_admin(principal)
+        return await sandboxes.count(self._database, team_id, criteria)
 
     async def create(self, principal: Principal, command: CreateSandbox) -> Outcome:
         """Accepts a sandbox and starts it, and waits for that up to `wait_seconds`.

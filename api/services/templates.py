@@ -1,6 +1,7 @@
 """Templates: looking at them, making them of sandboxes, and deleting them."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from api.db.errors import KeyUsedError
 from api.db.template_commands import Removal
 from api.domain.operation import FINISHED, Operation, OperationKind
 from api.domain.page import Page, PageRequest
-from api.domain.principal import Principal, Scope, require, require_platform_admin
+from api.domain.principal import Principal, Scope, require, require_platform_admin, require_sight
 from api.domain.quota import KEEPING
 from api.domain.sandbox import Action, Sandbox, State, accepted_in
 from api.domain.template import (
@@ -102,18 +103,32 @@ class Templates:
         require_platform_admin(principal)
         return await templates.count(self._database, None, criteria)
 
-    async def hosts(self, principal: Principal, template_id: UUID) -> tuple[TemplateHost, ...]:
-        """Which hosts hold a template. Raises: Forbidden for all but platform admins."""
-        require_platform_admin(principal)
-        return await templates.hosts_of(self._database, template_id)
+    async def made(self, principal: Principal, template_ids: Collection[UUID]) -> dict[UUID, Template]:
+        """Of operations that the caller sees: the templates that they made, by their ids, in one query."""
+        return await templates.get_many(self._database, require_sight(principal), template_ids)
 
-    async def allowed_actions(self, principal: Principal, template: Template) -> tuple[TemplateAllowed, ...]:
-        """What can be done with a template now, and why not; one query where nobody looked who uses it."""
-        require(principal, Scope.READ)
-        in_use = template.in_use
-        if in_use is None:
-            in_use = await templates.is_in_use(self._database, template.id)
-        return template_actions(template, in_use=in_use, is_platform_admin=principal.is_platform_admin)
+    async def hosts(self, principal: Principal, template_ids: Collection[UUID]) -> dict[UUID, tuple[TemplateHost, ...]]:
+        """Which hosts hold each of these templates. Raises: Forbidden for all but platform admins."""
+        require_platform_admin(principal)
+        return await templates.hosts_of_many(self._database, template_ids)
+
+    async def allowed_actions(
+        self, principal: Principal, chosen: Collection[Template]
+    ) -> dict[UUID, tuple[TemplateAllowed, ...]]:
+        """What can be done now with each of these templates, which the caller sees, and why not; one query if nobody
+        looked yet who uses them."""
+        require_sight(principal)
+        unknown = {template.id for template in chosen if template.in_use is None}
+        in_use = await templates.in_use(self._database, unknown) if unknown else frozenset()
+        return {
+            template.id: template_actions(
+                template,
+                in_use=template.id in in_use if template.in_use is None else template.in_use,
+                is_platform_admin=principal.is_platform_admin,
+                team_id=principal.team_id,
+            )
+            for template in chosen
+        }
 
     async def create(
         self,

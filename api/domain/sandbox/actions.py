@@ -106,8 +106,13 @@ def _hint(action: Action, state: State) -> str:
     return ""
 
 
-def allowed_actions(sandbox: Sandbox) -> tuple[Allowed, ...]:
-    """Every action, each with whether it would be accepted now."""
+FOREIGN = "The sandbox belongs to another team; only that team can do this."
+
+
+def allowed_actions(sandbox: Sandbox, *, foreign: bool = False) -> tuple[Allowed, ...]:
+    """Every action, each with whether it would be accepted now; none of somebody who acts for another team."""
+    if foreign:
+        return tuple(Allowed(action, False, FOREIGN) for action in Action)
     reachable = shown_state(sandbox) != UNREACHABLE
     answers = (
         (action, refusal(action, sandbox.state, reachable=reachable, auto_resume=sandbox.auto_resume))

@@ -46,5 +46,14 @@ def test_whatever_is_not_allowed_says_why(state: State) -> None:
         assert (entry.reason is None) == entry.allowed
 
 
+@pytest.mark.parametrize("state", State)
+def test_another_teams_sandbox_is_only_looked_at(state: State) -> None:
+    entries = allowed_actions(a_sandbox(state=state), foreign=True)
+    assert {entry.action for entry in entries} == set(Action)
+    assert {(entry.allowed, entry.reason) for entry in entries} == {
+        (False, "The sandbox belongs to another team; only that team can do this.")
+    }
+
+
 def test_nothing_is_left_to_do_with_what_is_deleted() -> None:
     assert _allowed(state=State.DELETED) == set()

@@ -30,6 +30,7 @@ def test_reserved_names_are_the_platforms(name: str) -> None:
 
 def test_what_may_be_deleted() -> None:
     own = a_template(id=new_id(), team_id=DEFAULT_TEAM_ID)
+    foreign = a_template(id=new_id(), team_id=new_id())
     platforms = a_template(id=new_id())
     base = a_template()
     assert base.id == BASE_TEMPLATE_ID
@@ -40,7 +41,8 @@ def test_what_may_be_deleted() -> None:
         (platforms, False, True, True),
         (platforms, True, True, False),
         (base, False, True, False),
+        (foreign, False, True, False),
     ):
-        (entry,) = template_actions(template, in_use=in_use, is_platform_admin=is_admin)
+        (entry,) = template_actions(template, in_use=in_use, is_platform_admin=is_admin, team_id=DEFAULT_TEAM_ID)
         assert entry.allowed is allowed
         assert (entry.reason is None) is allowed

@@ -37,7 +37,7 @@ async def test_a_template_in_use_is_not_touched_and_then_deleted_everywhere(runn
         assert refused.value.code == "TEMPLATE_IN_USE"
     now = await running.services.templates.get(running.principal, template.id)
     assert now is not None
-    (entry,) = await running.services.templates.allowed_actions(running.principal, now)
+    ((entry,),) = (await running.services.templates.allowed_actions(running.principal, [now])).values()
     assert not entry.allowed
     await running.created(template_id=template.id)  # it can still be used
     for sandbox_id in await running.database.fetch("SELECT id FROM sandboxes WHERE template_id = $1", template.id):
@@ -119,9 +119,12 @@ async def test_another_teams_template_and_sandbox_look_like_none(running: Runnin
     admin = await principal_of(running.services, admin=True)
     listed = await templates.list_of_all_teams(admin, TemplateFilter(), page_request())
     assert {entry.name for entry in listed.items} == {"base", "mine"}
-    (holder,) = await templates.hosts(admin, template.id)
+    ((holder,),) = (await templates.hosts(admin, [template.id])).values()
     assert holder.is_complete
-    for forbidden in (templates.hosts(stranger, template.id), templates.count_of_all_teams(stranger, TemplateFilter())):
+    for forbidden in (
+        templates.hosts(stranger, [template.id]),
+        templates.count_of_all_teams(stranger, TemplateFilter()),
+    ):
         with pytest.raises(Forbidden):
             await forbidden
 
