@@ -14,7 +14,9 @@ from api.schema.audit import AuditArgument, AuditConnection, audit_log, chosen
 from api.schema.context import OperationInfo
 from api.schema.fields import resolved
 from api.schema.node import Node
+from api.schema.operation_lists import OperationAdministration
 from api.schema.paging import After, Before, First, Last, requested_page
+from api.schema.sandbox_lists import SandboxAdministration
 from api.schema.sandboxes import SandboxCause, SandboxGoal, SandboxState
 from api.schema.templates import FilterArgument, TemplateConnection, template_connection, template_filter
 from api.schema.users import PeopleAdministration
@@ -89,7 +91,7 @@ class Drift:
 
 
 @strawberry.type(description="What crosses teams. For platform admins only.")
-class Admin(PeopleAdministration):
+class Admin(SandboxAdministration, OperationAdministration, PeopleAdministration):
     @resolved("All hosts, by name.")
     async def hosts(self, info: OperationInfo) -> list[Host]:
         return [host(record) for record in await info.context.services.hosts.list(info.context.principal)]

@@ -7,7 +7,7 @@ from uuid import UUID
 import strawberry
 
 from api.domain import operation as domain
-from api.ids import Kind, parse_id, wire_id
+from api.ids import Kind, wire_id
 from api.schema.context import OperationInfo
 from api.schema.errors import ErrorCode, error_code
 from api.schema.fields import resolved
@@ -62,6 +62,7 @@ class Operation(Node):
     template_id: strawberry.ID | None = strawberry.field(
         description="The template that it makes or deletes; null for other kinds."
     )
+    team_id: strawberry.ID = strawberry.field(description="The team that asked for it.")
     progress_percent: int | None = strawberry.field(
         description="How far it is, from 0 to 100; null for kinds that take no longer than a moment."
     )
@@ -70,13 +71,13 @@ class Operation(Node):
     finished_at: datetime | None = strawberry.field(description="When it ended; null while it runs.")
     stages: list[Stage] = strawberry.field(description="Its steps so far with their times, in order.")
     error: OperationError | None = strawberry.field(description="Why it failed; null unless it did.")
+    record: strawberry.Private[domain.Operation]
 
     @resolved("The template that it makes, once that is complete; null before, and when it is deleted.")
     async def template(self, info: OperationInfo) -> Template | None:
-        if self.template_id is None:
+        if self.record.template_id is None:
             return None
-        template_id = parse_id(Kind.TEMPLATE, self.template_id)
-        record = await info.context.services.templates.get(info.context.principal, template_id)
+        record = await info.context.loaders.made_templates.load(self.record.template_id)
         return None if record is None else template(record)
 
 
@@ -99,10 +100,12 @@ def operation(record: domain.Operation) -> Operation:
         state=OperationState[record.state.name],
         sandbox_id=_id(Kind.SANDBOX, record.sandbox_id),
         template_id=_id(Kind.TEMPLATE, record.template_id),
+        team_id=strawberry.ID(wire_id(Kind.TEAM, record.team_id)),
         progress_percent=record.progress_percent,
         actor=record.actor,
         created_at=record.created_at,
         finished_at=record.finished_at,
         stages=[Stage(name=stage.name, duration_ms=stage.duration_us / 1000) for stage in record.stages],
         error=error,
+        record=record,
     )

@@ -1,12 +1,16 @@
 """Finding sandboxes: by id, and in filtered lists."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 
 from api.domain import sandbox as domain
+from api.domain.operation import Operation
 from api.domain.page import Page
 from api.domain.sandbox import UNREACHABLE, ShownState, State
 from api.domain.text import check_text
@@ -37,12 +41,16 @@ class SandboxFilter:
 
 
 FilterArgument = Annotated[SandboxFilter | None, strawberry.argument(name="filter", description="Which sandboxes.")]
+IdArgument = Annotated[strawberry.ID, strawberry.argument(name="id", description="Its id: `sb-…`.")]
 
 
 @strawberry.enum(description="The order of a list of sandboxes.")
 class SandboxOrder(Enum):
     NEWEST_FIRST = strawberry.enum_value("newest_first", description="The one created last comes first.")
     OLDEST_FIRST = strawberry.enum_value("oldest_first", description="The one created first comes first.")
+
+
+OrderArgument = Annotated[SandboxOrder, strawberry.argument(description="Which come first.")]
 
 
 @strawberry.type(description="A sandbox in a list.")
@@ -56,21 +64,17 @@ class SandboxConnection:
     edges: list[SandboxEdge] = strawberry.field(description="The sandboxes of this page with their cursors.")
     nodes: list[Sandbox] = strawberry.field(description="The sandboxes of this page.")
     page_info: PageInfo = strawberry.field(description="Where this page stands in the list.")
-    criteria: strawberry.Private[domain.SandboxFilter]
+    count: strawberry.Private[Callable[[], Awaitable[int]]]
 
     @resolved("How many sandboxes the filter matches, on all pages. Counted only when asked for.")
-    async def total_count(self, info: OperationInfo) -> int:
-        return await info.context.services.sandboxes.count(info.context.principal, self.criteria)
+    async def total_count(self) -> int:
+        return await self.count()
 
 
 @strawberry.type
 class SandboxQueries:
     @resolved("A sandbox by its id, deleted ones too; null when there is no such sandbox.")
-    async def sandbox(
-        self,
-        info: OperationInfo,
-        sandbox_id: Annotated[strawberry.ID, strawberry.argument(name="id", description="Its id: `sb-…`.")],
-    ) -> Sandbox | None:
+    async def sandbox(self, info: OperationInfo, sandbox_id: IdArgument) -> Sandbox | None:
         found_id = parse_id(Kind.SANDBOX, sandbox_id, path=("id",))
         record = await info.context.services.sandboxes.get(info.context.principal, found_id)
         return None if record is None else sandbox(record)
@@ -84,34 +88,69 @@ class SandboxQueries:
         last: Last = None,
         before: Before = None,
         criteria: FilterArgument = None,
-        order_by: Annotated[
-            SandboxOrder, strawberry.argument(description="Which come first.")
-        ] = SandboxOrder.NEWEST_FIRST,
+        order_by: OrderArgument = SandboxOrder.NEWEST_FIRST,
     ) -> SandboxConnection:
-        context = info.context
+        sandboxes, principal = info.context.services.sandboxes, info.context.principal
         page = requested_page(first, after, last, before)
         chosen = sandbox_filter(criteria)
-        found = await context.services.sandboxes.list(
-            context.principal, chosen, page, newest_first=order_by is SandboxOrder.NEWEST_FIRST
-        )
-        nodes = await _nodes(context, found)
-        ids = [record.id for record in found.items]
-        return SandboxConnection(
-            edges=[
-                SandboxEdge(node=node, cursor=encode_cursor(row_id)) for node, row_id in zip(nodes, ids, strict=True)
-            ],
-            nodes=nodes,
-            page_info=page_info(found, ids),
-            criteria=chosen,
-        )
+        newest_first = order_by is SandboxOrder.NEWEST_FIRST
+        found = await sandboxes.list(principal, chosen, page, newest_first=newest_first)
+        return await _connection(info.context, found, partial(sandboxes.count, principal, chosen))
+
+
+@strawberry.type
+class SandboxAdministration:
+    @resolved("A sandbox of any team by its id, deleted ones too; null when there is no such sandbox.")
+    async def sandbox(self, info: OperationInfo, sandbox_id: IdArgument) -> Sandbox | None:
+        found_id = parse_id(Kind.SANDBOX, sandbox_id, path=("id",))
+        principal = info.context.principal
+        record = await info.context.services.sandboxes.get_of_any_team(principal, found_id)
+        return None if record is None else sandbox(record, foreign=record.team_id != principal.team_id)
+
+    @resolved("The sandboxes of all teams, or of one, a page at a time.")
+    async def sandboxes(
+        self,
+        info: OperationInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        criteria: FilterArgument = None,
+        team_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only this team's.")] = None,
+        order_by: OrderArgument = SandboxOrder.NEWEST_FIRST,
+    ) -> SandboxConnection:
+        sandboxes, principal = info.context.services.sandboxes, info.context.principal
+        page = requested_page(first, after, last, before)
+        chosen = sandbox_filter(criteria)
+        team = None if team_id is None else parse_id(Kind.TEAM, team_id, path=("teamId",))
+        newest_first = order_by is SandboxOrder.NEWEST_FIRST
+        found = await sandboxes.list_of_all_teams(principal, team, chosen, page, newest_first=newest_first)
+        return await _connection(info.context, found, partial(sandboxes.count_of_all_teams, principal, team, chosen))
+
+
+async def _connection(
+    context: OperationContext, found: Page[domain.Sandbox], count: Callable[[], Awaitable[int]]
+) -> SandboxConnection:
+    nodes = await _nodes(context, found)
+    ids = [record.id for record in found.items]
+    return SandboxConnection(
+        edges=[SandboxEdge(node=node, cursor=encode_cursor(row_id)) for node, row_id in zip(nodes, ids, strict=True)],
+        nodes=nodes,
+        page_info=page_info(found, ids),
+        count=count,
+    )
 
 
 async def _nodes(context: OperationContext, page: Page[domain.Sandbox]) -> list[Sandbox]:
-    if "lastOperation" not in context.selected:
-        return [sandbox(record) for record in page.items]
-    ids = [record.id for record in page.items]
-    operations = await context.services.operations.latest(context.principal, ids)
-    return [sandbox(record, last_operation=operations.get(record.id)) for record in page.items]
+    operations: dict[UUID, Operation] = {}
+    if "lastOperation" in context.selected:
+        ids = [record.id for record in page.items]
+        operations = await context.services.operations.latest(context.principal, ids)
+    team_id = context.principal.team_id
+    return [
+        sandbox(record, last_operation=operations.get(record.id), foreign=record.team_id != team_id)
+        for record in page.items
+    ]
 
 
 def sandbox_filter(given: SandboxFilter | None) -> domain.SandboxFilter:

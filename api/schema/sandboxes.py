@@ -1,7 +1,7 @@
 """Sandboxes as clients see them.
 
-Every field is a plain attribute, computed once when the record is converted: resolver methods on something that lists
-and subscriptions repeat by the hundred would cost more than everything else together.
+Nearly every field is a plain attribute, computed once when the record is converted: resolver methods on something that
+lists and subscriptions repeat by the hundred would cost more than everything else together.
 """
 
 from datetime import datetime
@@ -12,7 +12,7 @@ import strawberry
 
 from api.domain import sandbox as domain
 from api.domain.operation import Operation as OperationRecord
-from api.ids import Kind, parse_id, wire_id
+from api.ids import Kind, wire_id
 from api.schema.context import OperationInfo
 from api.schema.fields import resolved
 from api.schema.labels import Label
@@ -126,14 +126,24 @@ class Sandbox(Node):
         description="A number that grows with every change of this sandbox; as text, since it outgrows Int."
     )
     last_operation: Operation | None = strawberry.field(description="The last command for it.")
+    team_id: strawberry.ID = strawberry.field(description="The team that it belongs to.")
+    record: strawberry.Private[domain.Sandbox]
+    foreign: strawberry.Private[bool]
+
+    @resolved("The host that it is on; null before it is given to one, and unless you are a platform admin.")
+    def host_id(self, info: OperationInfo) -> strawberry.ID | None:
+        host_id = self.record.host_id
+        if host_id is None or not info.context.principal.is_platform_admin:
+            return None
+        return strawberry.ID(wire_id(Kind.HOST, host_id))
 
     @resolved("The sandbox that it was forked from, deleted ones too; null for one that was not.")
     async def parent(self, info: OperationInfo) -> Annotated["Sandbox", strawberry.lazy("api.schema.sandboxes")] | None:
-        if self.parent_id is None:
+        if self.record.parent_id is None:
             return None
-        found_id = parse_id(Kind.SANDBOX, self.parent_id)
-        record = await info.context.services.sandboxes.get(info.context.principal, found_id)
-        return None if record is None else sandbox(record)
+        record = await info.context.loaders.parents.load(self.record.parent_id)
+        # parents are of the team that their children are of
+        return None if record is None else sandbox(record, foreign=self.foreign)
 
 
 # by the values of the domain's enums, which are the same texts: a test compares the two
@@ -143,8 +153,9 @@ _CAUSES = {str(cause.value): cause for cause in SandboxCause}
 _ACTIONS = {str(action.value): action for action in SandboxAction}
 
 
-def sandbox(record: domain.Sandbox, *, last_operation: OperationRecord | None = None) -> Sandbox:
-    """The sandbox as clients see it; `last_operation` where the record comes without."""
+def sandbox(record: domain.Sandbox, *, last_operation: OperationRecord | None = None, foreign: bool = False) -> Sandbox:
+    """The sandbox as clients see it; `last_operation` where the record comes without, `foreign` where a platform admin
+    looks at another team's."""
     newest = record.last_operation or last_operation
     return Sandbox(
         id=strawberry.ID(wire_id(Kind.SANDBOX, record.id)),
@@ -165,7 +176,7 @@ def sandbox(record: domain.Sandbox, *, last_operation: OperationRecord | None = 
         labels=[Label(key=key, value=value) for key, value in sorted(record.labels.items())],
         allowed_actions=[
             AllowedAction(action=_ACTIONS[entry.action], allowed=entry.allowed, reason=entry.reason)
-            for entry in domain.allowed_actions(record)
+            for entry in domain.allowed_actions(record, foreign=foreign)
         ],
         created_at=record.created_at,
         updated_at=record.updated_at,
@@ -173,4 +184,7 @@ def sandbox(record: domain.Sandbox, *, last_operation: OperationRecord | None = 
         deleted_at=record.deleted_at,
         version=str(record.version),
         last_operation=None if newest is None else operation(newest),
+        team_id=strawberry.ID(wire_id(Kind.TEAM, record.team_id)),
+        record=record,
+        foreign=foreign,
     )
