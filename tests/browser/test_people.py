@@ -58,6 +58,7 @@ async def test_people_join_a_team_act_in_it_and_are_removed(
 
     await page.get_by_role("link", name="Team", exact=True).click()
     await expect(page.get_by_role("region", name="Members")).to_contain_text("Ada Admin")
+    await expect(page.get_by_role("region", name="Quota")).to_contain_text(re.compile(r"Sandboxes\d"))
     link = await _invite(page, "member@example.org", "MEMBER")
     await expect(page.get_by_role("region", name="Invitations")).to_contain_text("member@example.org")
     await _join(other_page, link, "<b>Max</b>")
