@@ -43,15 +43,7 @@ def build_app(settings: Settings) -> Starlette:
     Raises:
         OSError: a file with a secret (the agents', the OIDC client's, the certificate authority's) cannot be read.
     """
-    services = Services(
-        settings.database_url.get_secret_value(),
-        host_addresses=settings.hosts,
-        agent_token=settings.agent_token(),
-        authority=authority_in(settings.authority_dir),
-        limits=Limits(**{field.name: getattr(settings, f"quota_{field.name}") for field in fields(Limits)}),
-        shares_emulated=settings.emulated_shared,
-        faults=armed(settings.api_faults),
-    )
+    services = _services(settings)
     reconciler = Reconciler(
         services,
         keep_events=timedelta(days=settings.event_retention_days),
@@ -95,6 +87,18 @@ def build_app(settings: Settings) -> Starlette:
     )
     app.state.failed = services.resources.tasks.failed
     return app
+
+
+def _services(settings: Settings) -> Services:
+    return Services(
+        settings.database_url.get_secret_value(),
+        host_addresses=settings.hosts,
+        agent_token=settings.agent_token(),
+        authority=authority_in(settings.authority_dir),
+        limits=Limits(**{field.name: getattr(settings, f"quota_{field.name}") for field in fields(Limits)}),
+        shares_emulated=settings.emulated_shared,
+        faults=armed(settings.api_faults),
+    )
 
 
 def _oidc_routes(settings: Settings, services: Services, callers: Callers) -> list[Route]:
