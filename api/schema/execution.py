@@ -1,5 +1,6 @@
 """Runs operations, and decides what of an error a client may read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -11,12 +12,15 @@ from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute, subsc
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from api.errors import Internal, NestboxError
+from api.errors import Internal, NestboxError, Unavailable
 from api.schema.context import OperationContext
-from api.schema.documents import Document, Documents
+from api.schema.costs import check_cost, cost_of
+from api.schema.documents import Document, Documents, is_mutation
 
 _log = structlog.get_logger(__name__)
 
+QUERY_SECONDS_MAX = 30.0
+"""No query takes a hundredth of it; a database that is away is said after a second."""
 INTERNAL_MESSAGE = "Something went wrong on our side. If it happens again, report it with the request id."
 
 
@@ -45,12 +49,30 @@ class Request:
 class GraphQL:
     """The schema, ready to be asked. Knows nothing of HTTP and WebSockets."""
 
-    def __init__(self, schema: strawberry.Schema) -> None:
+    def __init__(self, schema: strawberry.Schema, *, query_seconds: float = QUERY_SECONDS_MAX) -> None:
         self._schema: GraphQLSchema = schema._schema  # noqa: SLF001  # Strawberry has no public name for it
+        self._query_seconds = query_seconds
         self.documents = Documents(self._schema)
 
     async def execute(self, document: Document, request: Request, context: OperationContext) -> dict[str, Any]:
-        """The response to a query or a mutation. Never raises but when it is cancelled."""
+        """The response to a query or a mutation, with its cost in `extensions`.
+
+        A query is broken off after `query_seconds`; a mutation ends by itself, and has limits of its own.
+
+        Raises:
+            GraphQLError: it costs too much, and was not begun. Unavailable: `TIMEOUT`.
+        """
+        operation = document.operation(request.operation_name)
+        cost = cost_of(document.node, operation, request.variables)
+        check_cost(cost)
+        try:
+            async with asyncio.timeout(None if is_mutation(operation) else self._query_seconds):
+                done = await self._execute(document, request, context)
+        except TimeoutError:
+            raise Unavailable("The query took too long; ask for less at once.", code="TIMEOUT") from None
+        return response(done, context.request_id) | {"extensions": {"cost": cost}}
+
+    async def _execute(self, document: Document, request: Request, context: OperationContext) -> ExecutionResult:
         result = execute(
             self._schema,
             document.node,
@@ -60,8 +82,7 @@ class GraphQL:
             executor_class=Executor,
             is_awaitable=cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable),
         )
-        done: ExecutionResult = await result if isawaitable(result) else result
-        return response(done, context.request_id)
+        return await result if isawaitable(result) else result
 
     async def subscribe(
         self, document: Document, request: Request, context: OperationContext
@@ -69,8 +90,9 @@ class GraphQL:
         """The responses of a subscription, or the only one if it could not begin.
 
         Iterating raises what the source raises: `NestboxError` or a bug; give either to `formatted`. The iterator
-        must be closed.
+        must be closed. Raises: GraphQLError: it costs too much.
         """
+        check_cost(cost_of(document.node, document.operation(request.operation_name), request.variables))
         source = subscribe(
             self._schema,
             document.node,

@@ -16,7 +16,7 @@ from tests.api.client import Client
 from tests.api.conftest import Platform
 
 QUERY = "{ viewer { keyName } }"
-ANSWER = {"data": {"viewer": {"keyName": "key of a test"}}}
+ANSWER = {"data": {"viewer": {"keyName": "key of a test"}}, "extensions": {"cost": 2}}
 NEW_TYPE = "application/graphql-response+json"
 OLD_TYPE = "application/json"
 
@@ -78,7 +78,7 @@ async def test_queries_go_by_get_and_mutations_do_not(client: Client) -> None:
     parameters = {"query": "query Q($id: ID!) { sandbox(id: $id) { id } }", "operationName": "Q"}
     sandbox = await client.create()
     found = await client.http.get("/graphql", params=parameters | {"variables": json.dumps({"id": sandbox["id"]})})
-    assert (found.status_code, found.json()) == (200, {"data": {"sandbox": {"id": sandbox["id"]}}})
+    assert (found.status_code, found.json()["data"]) == (200, {"sandbox": {"id": sandbox["id"]}})
 
     mutation = "mutation ($id: ID!) { deleteSandbox(input: {id: $id}) { sandbox { id } } }"
     given = {"query": mutation, "variables": json.dumps({"id": sandbox["id"]})}
@@ -297,3 +297,15 @@ async def test_a_client_that_goes_away_ends_commands_but_no_mutation(client: Cli
         await client.command("exec", "__typename", sandboxId=sandbox["id"], argv=["sleep", "2.2"])
         refusal = await client.refusal("readFile", sandboxId=sandbox["id"], path="/root/done")
         assert refusal["code"] == "NO_SUCH_FILE"
+
+
+async def test_an_operation_that_asks_for_too_much_is_refused_before_it_begins(client: Client) -> None:
+    page = "nodes { id name state template { id name } allowedActions { action allowed reason } }"
+    text = "{" + " ".join(f"s{n}: sandboxes(first: 100) {{ {page} }}" for n in range(20)) + "}"
+    (error,) = (await client.post(text))["errors"]
+    assert error["extensions"]["code"] == "OPERATION_TOO_COSTLY"
+    assert "20,040" in error["message"]
+    async with client.socket() as socket:
+        await socket.subscribe(text)
+        message = await socket.receive()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "OPERATION_TOO_COSTLY")

@@ -1,5 +1,6 @@
 """How operations run, and what of their errors a client may read. A small schema of its own stands in for ours."""
 
+import asyncio
 import gc
 import tracemalloc
 from collections.abc import AsyncGenerator
@@ -39,6 +40,11 @@ class Query:
     @strawberry.field
     def thing(self, number: int) -> Thing:
         return Thing(number=number, name="thing")
+
+    @strawberry.field
+    async def lasts(self) -> bool:
+        await asyncio.Event().wait()
+        return True
 
     @strawberry.field
     def wrong(self) -> Thing:
@@ -98,6 +104,18 @@ async def test_bugs_are_masked_and_logged(graphql: GraphQL, query: str) -> None:
     assert error["extensions"]["code"] == "INTERNAL"
     assert "secret" not in str(response)
     assert [entry["request_id"] for entry in logs if entry["event"] == "unexpected_error"] == ["r-1"]
+
+
+async def test_a_query_that_takes_too_long_is_broken_off() -> None:
+    impatient = GraphQL(strawberry.Schema(Query), query_seconds=0.01)
+    with pytest.raises(Unavailable) as refusal:
+        await _ask(impatient, "{ lasts }")
+    assert refusal.value.code == "TIMEOUT"
+
+
+async def test_the_cost_is_in_the_response(graphql: GraphQL) -> None:
+    response = await _ask(graphql, "{ a: thing(number: 1) { name number } }")
+    assert response["extensions"] == {"cost": 3}
 
 
 @pytest.mark.parametrize("variables", [None, {}, {"number": None}, {"number": "x"}, {"number": 2**63}, {"number": 1.5}])
