@@ -22,6 +22,7 @@ from api.http.files import FileEndpoint
 from api.http.gateway import Gateway
 from api.http.graphql import GraphQLOverHTTP
 from api.http.health import Readiness, healthz
+from api.http.metrics import MetricsEndpoint, Traffic
 from api.http.middleware import RequestMiddleware
 from api.http.pages import Pages
 from api.http.registration import RegistrationEndpoint
@@ -54,6 +55,7 @@ def build_app(settings: Settings) -> Starlette:
     site = Site(settings.allowed_origins, frozenset(settings.trusted_proxies), settings.public_url)
     callers = Callers(services.auth, site)
     gateway = Gateway(GraphQL(schema), services, reconciler.status, callers)
+    traffic = Traffic()
 
     async def schema_text(request: Request) -> Response:  # noqa: ARG001
         return PlainTextResponse(sdl, headers={"cache-control": "no-cache"})
@@ -71,17 +73,14 @@ def build_app(settings: Settings) -> Starlette:
             WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway)),
             Route("/sandboxes/{id}/files", FileEndpoint(services, callers)),
             Route("/hosts/register", RegistrationEndpoint(services, callers)),
-            *_oidc_routes(settings, services, callers),
-            Route(
-                "/auth/{name:path}",
-                SessionEndpoints(services, callers, oidc_name=settings.oidc_name if settings.oidc_issuer else None),
-            ),
+            *_auth_routes(settings, services, callers),
             Route("/schema.graphql", schema_text),
             Route("/healthz", healthz),
+            Route("/metrics", MetricsEndpoint(services.metrics, callers, traffic, reconciler.status).metrics),
             Route("/readyz", Readiness(services).readyz),
             Route("/{path:path}", pages.page),
         ],
-        middleware=[Middleware(RequestMiddleware)],
+        middleware=[Middleware(RequestMiddleware, traffic=traffic)],
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
@@ -101,9 +100,11 @@ def _services(settings: Settings) -> Services:
     )
 
 
-def _oidc_routes(settings: Settings, services: Services, callers: Callers) -> list[Route]:
+def _auth_routes(settings: Settings, services: Services, callers: Callers) -> list[Route]:
+    oidc_name = settings.oidc_name if settings.oidc_issuer else None
+    sessions = Route("/auth/{name:path}", SessionEndpoints(services, callers, oidc_name=oidc_name))
     if not settings.oidc_issuer:
-        return []
+        return [sessions]
     provider = Provider(
         settings.oidc_issuer,
         settings.oidc_client_id,
@@ -111,7 +112,11 @@ def _oidc_routes(settings: Settings, services: Services, callers: Callers) -> li
         f"{settings.public_url}{oidc.PATH}/callback",
     )
     endpoints = oidc.OidcEndpoints(services, callers, OidcClient(provider), new_users=settings.oidc_new_users)
-    return [Route(f"{oidc.PATH}/start", endpoints.start), Route(f"{oidc.PATH}/callback", endpoints.callback)]
+    return [
+        Route(f"{oidc.PATH}/start", endpoints.start),
+        Route(f"{oidc.PATH}/callback", endpoints.callback),
+        sessions,
+    ]
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

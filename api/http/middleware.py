@@ -10,21 +10,24 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.errors import error_response_for
+from api.http.metrics import Traffic
 
 _log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """For everything that is not a page; pages set their own."""
-_QUIET = frozenset({"/healthz", "/readyz"})
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines."""
 
 
 class RequestMiddleware:
-    """Gives each request an id (the client's, if it looks like one), logs how it went, and masks what nobody caught."""
+    """Gives each request an id (the client's, if it looks like one), logs and counts how it went, and masks what nobody
+    caught."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
         self._app = app
+        self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on."""
@@ -69,7 +72,9 @@ class RequestMiddleware:
                 raise
         finally:
             level = "debug" if scope["path"] in _QUIET else "info"
-            duration_ms = round((time.perf_counter() - started) * 1000, 2)
+            seconds = time.perf_counter() - started
+            self._traffic.note(scope["path"], status, seconds)
+            duration_ms = round(seconds * 1000, 2)
             getattr(_log, level)(
                 "request", method=scope["method"], path=scope["path"], status=status, duration_ms=duration_ms
             )

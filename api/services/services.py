@@ -25,6 +25,7 @@ from api.services.health import Health
 from api.services.hosts import Hosts
 from api.services.invitations import Invitations
 from api.services.memberships import Memberships
+from api.services.metrics import Metrics
 from api.services.moves import Moves
 from api.services.operations import Operations
 from api.services.outcome import Outcomes
@@ -98,20 +99,24 @@ class Services:
         self.sandboxes = Sandboxes(self.resources, self.commands, outcomes, moves, self.placing)
         self.timeouts = Timeouts(self.resources, self.reports, moves)
         self.strays = Strays(self.resources)
-        self.operations = Operations(database)
         self.base_templates = BaseTemplates(database, clock)
         self.template_reports = TemplateReports(self.resources)
         self.templates = Templates(self.resources, self.commands, outcomes, moves, self.template_reports)
         self.forks = Forks(self.resources, self.commands, outcomes, moves)
-        self.usages = Usages(database)
-        self.hosts = Hosts(database)
         self.registrations = Registrations(self.resources, authority)
         use = Use(self.resources, moves)
         self.exec = Exec(use)
         self.files = Files(use)
         self.health = Health(self.resources)
+        self._add_views(database)
         self._add_people(database, clock, Stops(self.resources, moves))
         self._open = AsyncExitStack()
+
+    def _add_views(self, database: Database) -> None:
+        self.operations = Operations(database)
+        self.usages = Usages(database)
+        self.hosts = Hosts(database)
+        self.metrics = Metrics(database)
 
     def _add_people(self, database: Database, clock: Clock, stops: Stops) -> None:
         passwords = Passwords()
