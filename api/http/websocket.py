@@ -5,9 +5,12 @@ connections that died; the deadline for sending finds clients that live but no l
 """
 
 import asyncio
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import orjson
 import structlog
@@ -15,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from api.domain.principal import NO_TEAM_ID, Principal
 from api.errors import NestboxError, Unauthenticated
 from api.http.caller import session_token
 from api.http.gateway import Gateway
@@ -29,6 +33,8 @@ INIT_SECONDS_MAX = 5.0
 SEND_SECONDS_MAX = 10.0
 """For a client that stopped reading; until then its buffers hold what it is sent."""
 CLOSE_SECONDS_MAX = 1.0
+SOCKETS_PER_TEAM_MAX = 5_000
+"""On one replica: about 60 KiB each, 300 MiB. Somebody without a team counts alone."""
 
 
 class GraphQLOverWebSocket:
@@ -36,6 +42,7 @@ class GraphQLOverWebSocket:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._places = _Places()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""
@@ -49,24 +56,49 @@ class GraphQLOverWebSocket:
             await socket.close(4406, "Subprotocol not acceptable")
             return
         await socket.accept(PROTOCOL)
-        await _Connection(self._gateway, socket).serve()
+        await _Connection(self._gateway, socket, self._places).serve()
+
+
+class _Places:
+    """How many sockets each team has open."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[UUID] = Counter()
+
+    @contextmanager
+    def one(self, principal: Principal) -> Iterator[None]:
+        """A place for a socket. Raises: Closing: the team has none left."""
+        owner = principal.id if principal.team_id == NO_TEAM_ID else principal.team_id
+        if self._taken[owner] >= SOCKETS_PER_TEAM_MAX:
+            raise Closing(4429, "Too many connections of this team")
+        self._taken[owner] += 1
+        try:
+            yield
+        finally:
+            self._taken[owner] -= 1
+            if not self._taken[owner]:
+                del self._taken[owner]
 
 
 class _Connection:
     """One socket and the operations on it."""
 
-    def __init__(self, gateway: Gateway, socket: WebSocket) -> None:
+    def __init__(self, gateway: Gateway, socket: WebSocket, places: _Places) -> None:
         self._gateway = gateway
         self._socket = socket
+        self._places = places
 
     async def serve(self) -> None:
         """Speaks with the client until either side closes, then ends every operation."""
         _log.info("websocket_opened")
         closing: Closing | None = None
         try:
-            caller = await self._initialise()
-            if caller is not None:
-                await self._serve_operations(caller)
+            found = await self._initialise()
+            if found is not None:
+                caller, principal = found
+                with self._places.one(principal):
+                    await self._send({"type": "connection_ack"})
+                    await self._serve_operations(caller)
         except Closing as error:
             closing = error
         if closing is not None:
@@ -88,8 +120,8 @@ class _Connection:
             # several operations can find at once that the client no longer reads: one is enough
             raise failures[0]
 
-    async def _initialise(self) -> Caller | None:
-        """Who the client is; None if it went away first."""
+    async def _initialise(self) -> tuple[Caller, Principal] | None:
+        """Who the client is now, and how to ask again; None if it went away first."""
         try:
             async with asyncio.timeout(INIT_SECONDS_MAX):
                 message = await self._receive()
@@ -104,14 +136,13 @@ class _Connection:
             raise Closing(4401, "Unauthorized")
         caller = self._caller(message.get("payload"))
         try:
-            await caller.principal()
+            principal = await caller.principal()
         except Unauthenticated:
             raise Closing(4403, "Forbidden") from None
         except NestboxError as error:
             _log.warning("unavailable", code=error.code, detail=error.detail)
             raise Closing(1013, "Try again later") from None
-        await self._send({"type": "connection_ack"})
-        return caller
+        return caller, principal
 
     def _caller(self, payload: Any) -> Caller:
         if payload is not None and not isinstance(payload, dict):

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import structlog
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from api.http import websocket
 from api.http.socket_operations import OPERATIONS_PER_CONNECTION_MAX
 from tests.api.client import Client, Socket, raw_socket
 from tests.api.conftest import DASHBOARD_ORIGIN, Platform
+from tests.waiting import eventually
 
 VIEWER = "{ viewer { keyName } }"
 STREAM = "subscription { sandboxes { __typename } }"
@@ -164,6 +165,30 @@ async def test_operations_of_a_connection_are_limited(client: Client) -> None:
         (refused,) = [message for message in types if message["type"] == "error"]
         assert refused["id"] == str(OPERATIONS_PER_CONNECTION_MAX)
         assert refused["payload"][0]["extensions"]["code"] == "TOO_MANY_OPERATIONS"
+
+
+async def _opens(client: Client) -> bool:
+    async with raw_socket(client.url) as connection:
+        socket = Socket(connection)
+        await socket.send(type="connection_init", payload={"authorization": f"Bearer {client.key}"})
+        try:
+            return await socket.receive() == {"type": "connection_ack"}
+        except ConnectionClosedError:
+            return False
+
+
+async def test_a_team_has_so_many_sockets_and_no_more(
+    client: Client, other_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "SOCKETS_PER_TEAM_MAX", 2)
+    async with client.socket(), client.socket():
+        async with raw_socket(client.url) as third:
+            await Socket(third).send(type="connection_init", payload={"authorization": f"Bearer {client.key}"})
+            assert await _closed(third) == (4429, "Too many connections of this team")
+        async with other_client.socket() as other:
+            await other.subscribe(VIEWER)
+            assert await other.next() == {"keyName": "key of a test"}
+    await eventually(lambda: _opens(client))
 
 
 async def test_a_client_that_stops_reading_is_dropped(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
