@@ -8,7 +8,7 @@ from agent.errors import AgentError, Code
 from agent.guest import wire
 from agent.link import requests
 from agent.link.channel import STALL_SECONDS, Channel
-from agent.link.stream import Stream
+from agent.link.stream import Stream, excerpt
 
 _WRITE_ANSWERS = frozenset({wire.DONE})
 _READ_ANSWERS = frozenset({wire.INFO, wire.CONTENT, wire.END_OF_FILE})
@@ -32,7 +32,7 @@ async def write_file(channel: Channel, path: str, mode: int, content: AsyncItera
     finally:
         stream.close()
     if payload != wire.COUNT.pack(sent):
-        raise AgentError(Code.INTERNAL, "The guest's agent wrote another size than was sent.", detail=payload.hex())
+        raise AgentError(Code.INTERNAL, "The guest's agent wrote another size than was sent.", detail=excerpt(payload))
     return sent
 
 
@@ -45,7 +45,7 @@ async def read_file(channel: Channel, path: str, offset_bytes: int, limit_bytes:
         _, payload = await stream.next(STALL_SECONDS)
         size, mode, modified_ns = wire.FILE_INFO.unpack(payload)
         if size > _NUMBER_MAX or mode > 0o7777 or modified_ns > _NUMBER_MAX:
-            raise AgentError(Code.INTERNAL, "The guest's agent gave an impossible answer.", detail=payload.hex())
+            raise AgentError(Code.INTERNAL, "The guest's agent gave an impossible answer.", detail=excerpt(payload))
     except BaseException:
         stream.close()
         raise

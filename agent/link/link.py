@@ -12,7 +12,7 @@ from agent.link import clock, files, requests
 from agent.link.channel import Channel
 from agent.link.process import GuestProcess
 from agent.link.requests import Identity
-from agent.link.stream import Stream
+from agent.link.stream import Stream, excerpt
 
 __all__ = ["GuestLink", "Identity"]
 
@@ -66,7 +66,7 @@ class GuestLink:
     async def _clock_ns(self) -> int:
         answer = await self._acknowledged(wire.CLOCK, wire.TIME.pack(0), IDENTIFY_SECONDS)
         if len(answer) != wire.TIME.size:
-            raise AgentError(Code.INTERNAL, "The guest's agent gave an impossible answer.", detail=answer[:64].hex())
+            raise AgentError(Code.INTERNAL, "The guest's agent gave an impossible answer.", detail=excerpt(answer))
         return int(wire.TIME.unpack(answer)[0])
 
     async def resize(self, size_bytes: int, deadline_seconds: float) -> None:

@@ -8,6 +8,8 @@ from agent.guest import wire
 from agent.link.channel import Channel, Violation
 
 MESSAGE_CHARACTERS_MAX = 500
+DETAIL_BYTES_MAX = 64
+"""Of what a guest said, in the detail of an error. A frame holds 32 KiB, and details go to logs."""
 
 _DATA = frozenset({wire.STDOUT, wire.STDERR, wire.CONTENT})
 _LAST = frozenset({wire.DONE, wire.FAILED, wire.EXITED, wire.END_OF_FILE, wire.CLOSED})
@@ -72,9 +74,11 @@ class Stream:
     def receive(self, kind: int, payload: bytes) -> bool:
         """Takes a frame of the guest. Raises: Violation."""
         if kind == wire.CREDIT:
-            self._send_credit += wire.COUNT.unpack(payload)[0]
-            if self._send_credit > self._window:
-                raise Violation(f"more credit than was ever used: {self._send_credit}")
+            (count,) = wire.COUNT.unpack(payload)
+            self._send_credit += count
+            # none at all would be a frame that costs the guest nothing, of which it could send any number
+            if not count or self._send_credit > self._window:
+                raise Violation(f"no credit, or more than was ever used: {self._send_credit}")
         elif kind not in self._answers and kind != wire.FAILED and not (kind == wire.CLOSED and self._closing):
             raise Violation(f"an answer of kind {kind}, which does not fit the request")
         else:
@@ -177,6 +181,11 @@ class Stream:
         await self._moved.wait()
 
 
+def excerpt(payload: bytes) -> str:
+    """What a guest said, as far as a log needs it: hex digits."""
+    return payload[:DETAIL_BYTES_MAX].hex()
+
+
 def _free_number(channel: Channel) -> int:
     number = channel.last_number % 0xFFFFFFFF + 1
     while number in channel.streams:
@@ -187,7 +196,7 @@ def _free_number(channel: Channel) -> int:
 
 def _refusal(payload: bytes) -> AgentError:
     code, _, text = payload.partition(b"\0")
-    name = code.decode("ascii", "replace")
+    name = code[:DETAIL_BYTES_MAX].decode("ascii", "replace")
     message = "".join(c for c in text.decode("utf-8", "replace") if c.isprintable())[:MESSAGE_CHARACTERS_MAX]
     if name not in _CODES:
         return AgentError(Code.INTERNAL, "The guest's agent failed in an unknown way.", detail=f"{name!r}: {message}")

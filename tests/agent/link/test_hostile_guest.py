@@ -80,6 +80,7 @@ async def started(forged: ForgedGuest, link: GuestLink) -> tuple[int, AsyncItera
         (wire.CLOSED, b""),
         (wire.END_OF_FILE, b""),
         (wire.CREDIT, wire.COUNT.pack(1)),
+        (wire.CREDIT, wire.COUNT.pack(0)),  # endless, and free
         (wire.CREDIT, b"x"),
         (wire.PING, b""),
         (0, b""),
@@ -159,6 +160,7 @@ async def test_a_refusal_cannot_smuggle_codes_or_terminal_escapes(forged: Forged
         (b"NO_SUCH_FILE\0\x1b[2J\x07gone\xff" + b"x" * 10_000, Code.NO_SUCH_FILE),
         (b"UNAUTHENTICATED\0no", Code.INTERNAL),
         (b"\xff\xfe", Code.INTERNAL),
+        (b"\x01" * wire.PAYLOAD_BYTES_MAX, Code.INTERNAL),
         (b"", Code.INTERNAL),
     ):
         reading = asyncio.ensure_future(link.read_file("/file"))
@@ -169,6 +171,8 @@ async def test_a_refusal_cannot_smuggle_codes_or_terminal_escapes(forged: Forged
         assert caught.value.code is code
         assert caught.value.message.isprintable()
         assert len(caught.value.message) <= 500
+        assert caught.value.detail.isprintable()
+        assert len(caught.value.detail) <= 1000
     assert not link.is_lost
 
 
@@ -183,7 +187,8 @@ async def test_more_of_a_file_than_was_asked_for_is_an_error(forged: ForgedGuest
         await anext(reader.content)
 
 
-async def test_a_file_that_was_written_short_is_an_error(forged: ForgedGuest) -> None:
+@pytest.mark.parametrize("answer", [wire.COUNT.pack(3), b"x" * wire.PAYLOAD_BYTES_MAX])
+async def test_a_file_that_was_written_short_is_an_error(forged: ForgedGuest, answer: bytes) -> None:
     link = await forged.open()
 
     async def content() -> AsyncIterator[bytes]:
@@ -194,10 +199,11 @@ async def test_a_file_that_was_written_short_is_an_error(forged: ForgedGuest) ->
     kind = 0
     while kind != wire.END:
         stream, kind, _ = await forged.heard()
-    await forged.frame(stream, wire.DONE, wire.COUNT.pack(3))
+    await forged.frame(stream, wire.DONE, answer)
     with pytest.raises(AgentError) as caught:
         await writing
     assert caught.value.code is Code.INTERNAL
+    assert len(caught.value.detail) <= 1000
 
 
 async def test_a_guest_that_never_reads_is_given_up_before_it_costs_memory(
