@@ -10,12 +10,14 @@ SETUP_FLAGS ?=
 PYTEST_FLAGS ?=
 # For example: make faults FAULTS_FLAGS="--only 'agent.pause.* kill'"
 FAULTS_FLAGS ?=
+# For example: make fuzz FUZZ_FLAGS='--seconds 3600'
+FUZZ_FLAGS ?=
 CONTRACT := proto/host/v1
 # Writes the stubs below the folder that follows. -I . makes them import as proto.host.v1.
 PROTOC := PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m grpc_tools.protoc -I . $(CONTRACT)/host.proto
 protoc_to = $(PROTOC) --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)
 
-.PHONY: help setup run test long faults model check gen demo bench doctor setup-dev check-stubs check-schema
+.PHONY: help setup run test long faults model fuzz check gen demo bench doctor setup-dev check-stubs check-schema
 
 help:  ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +42,11 @@ faults: setup-dev  ## Let every step of every command fail in every way, and see
 
 model: setup-dev  ## Drive the platform at random for long, and see that the tests notice known bugs
 	@NESTBOX_MODEL=deep $(VENV)/python -m pytest $(PYTEST_FLAGS) tests/model
+
+fuzz: setup-dev  ## Let a fuzzer be a guest for ten minutes, and keep the inputs that reach more
+	@$(VENV)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps \
+	  --only-binary=:all: -r requirements-fuzz.lock
+	@$(VENV)/python -m tests.fuzz.guest_link $(FUZZ_FLAGS)
 
 check: setup-dev  ## Run linters and type checks, and see that everything generated is up to date
 	@$(VENV)/ruff check

@@ -10,7 +10,7 @@ import pytest
 from tests.house.sources import ROOT, files
 
 FRONTEND_LINES_MAX = 250
-LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-node.lock"]
+LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-node.lock", "requirements-fuzz.lock"]
 MIRRORED = ["api", "agent", "nestbox", "benchmarks"]
 # Paths of the computer that this was written on, and addresses that only make sense there.
 _ADDRESS = re.compile(
