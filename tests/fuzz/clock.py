@@ -11,7 +11,8 @@ from agent.link import clock as link_clock
 LOOKS_MAX = 200_000
 """At the sockets, in one scene. More than a hundred times what the longest takes."""
 _TICK_SECONDS = 1e-6
-_EPOCH_NS = 1_700_000_000 * 10**9
+EPOCH_NS = 1_700_000_000 * 10**9
+"""What time of day it is when a scene begins."""
 
 
 class Hang(Exception):
@@ -52,7 +53,7 @@ class Loop(asyncio.SelectorEventLoop):
 
     def unix_ns(self) -> int:
         """The time of day that the link believes."""
-        return _EPOCH_NS + round(self._clock.now * 1e9)
+        return EPOCH_NS + round(self._clock.now * 1e9)
 
     def wind_up(self) -> None:
         """Closes it, after everybody who is left was stopped."""

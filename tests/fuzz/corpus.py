@@ -79,14 +79,18 @@ def possible_lines() -> set[tuple[str, int]]:
     return found
 
 
-def minimised(play: Play, candidates: Iterable[bytes]) -> tuple[list[bytes], frozenset[Feature]]:
-    """Those that reach something that no smaller one reaches, and what all of them reach."""
+def minimised(
+    play: Play, always: Iterable[bytes], candidates: Iterable[bytes]
+) -> tuple[list[bytes], frozenset[Feature]]:
+    """Those of the candidates that reach something that neither `always` does nor a smaller one, and what all of them
+    reach together."""
+    seeded = frozenset[Feature]().union(*(features(play, data) for data in always))
+    reached = set(seeded)
     kept: list[tuple[bytes, frozenset[Feature]]] = []
-    reached: set[Feature] = set()
     for data in sorted(set(candidates), key=lambda data: (len(data), data)):
         found = features(play, data)
         if not found <= reached:
-            kept.append((data, found))
+            kept.append((data, found - seeded))
             reached |= found
     # What a small one was kept for, larger ones may have reached since.
     held = Counter(feature for _, found in kept for feature in found)

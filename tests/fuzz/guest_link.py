@@ -12,7 +12,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.fuzz import corpus, scene
+from tests.fuzz import corpus, scene, script
+from tests.fuzz.seeds import SEEDS
 
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus/guest_link"
@@ -24,8 +25,12 @@ MEMORY_MIB_MAX = 1024
 
 def fuzz(seconds: int, seed: int) -> int:
     """Lets the engine run. Returns the exit status: 0 if it found nothing wrong."""
-    seen = WORK / "seen"
-    seen.mkdir(parents=True, exist_ok=True)
+    seen, seeds = WORK / "seen", WORK / "seeds"
+    for folder in (seen, seeds):
+        folder.mkdir(parents=True, exist_ok=True)
+    for steps in SEEDS.values():
+        data = script.written(steps)
+        (seeds / corpus.name(data)).write_bytes(data)
     flags = [
         f"-max_total_time={seconds}",
         f"-seed={seed}",
@@ -36,23 +41,24 @@ def fuzz(seconds: int, seed: int) -> int:
         "-use_value_profile=1",
         "-print_final_stats=1",
     ]
-    command = [sys.executable, "-m", "tests.fuzz.engine", *flags, str(seen), str(CORPUS)]
+    command = [sys.executable, "-m", "tests.fuzz.engine", *flags, str(seen), str(seeds), str(CORPUS)]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def minimise() -> None:
-    """Brings the kept corpus to the fewest and smallest inputs that reach what it and the last runs reached."""
+    """Brings the kept corpus to the fewest and smallest inputs that reach what it and the last runs reached beyond the
+    seeds."""
     seen = WORK / "seen"
     candidates = corpus.inputs(CORPUS) + (corpus.inputs(seen) if seen.is_dir() else [])
-    kept, reached = corpus.minimised(scene.play, candidates)
+    kept, reached = corpus.minimised(scene.play, map(script.written, SEEDS.values()), candidates)
     for path in CORPUS.iterdir():
         path.unlink()
     for data in kept:
         (CORPUS / corpus.name(data)).write_bytes(data)
     lines, possible = corpus.lines(reached), corpus.possible_lines()
     print(
-        f"{len(candidates)} inputs became {len(kept)} of {sum(map(len, kept))} bytes, which reach {len(reached)}"
-        f" features and {len(lines & possible)} of {len(possible)} lines of agent/link"
+        f"{len(candidates)} inputs became {len(kept)} of {sum(map(len, kept))} bytes, which with the seeds reach"
+        f" {len(reached)} features and {len(lines & possible)} of {len(possible)} lines of agent/link"
     )
     for file in sorted({file for file, _ in possible}):
         missed = sorted(line for name, line in possible - lines if name == file)

@@ -37,7 +37,9 @@ def check_stream(stream: Stream) -> None:
     """A stream that nobody reads holds its window, and no more."""
     assert len(stream._frames) <= FRAMES_MAX, f"{len(stream._frames)} frames"
     assert sum(len(payload) for _, payload in stream._frames) <= STREAM_BYTES_MAX
-    if stream._error is None:  # what was too much has ended the connection
+    if stream._error is not None:
+        assert not stream._frames, "an unfinished answer outlived its connection"
+    else:  # what was too much has ended the connection
         assert 0 <= stream._send_credit <= stream._window, f"{stream._send_credit} bytes may be sent"
         assert 0 <= stream._receive_credit <= wire.OUTPUT_WINDOW, f"{stream._receive_credit} bytes may come"
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from agent.drivers.driver import Command, Exited, FileReader, Started
+from agent.drivers.driver import Command, ExecEvent, Exited, FileReader, Started
 from agent.errors import AgentError
 from agent.link.channel import Channel
 from agent.link.link import GuestLink, Identity
@@ -22,7 +22,7 @@ LARGE_ARGUMENTS = ("x" * 120_000,) * 16  # about as much as Linux takes
 TIMEOUT_MS = 1_000
 LIMIT_BYTES = 10
 MANY_MAX = 300  # above STREAMS_MAX
-_LISTENS, _HAS_LIMIT, _IS_LARGE = 1, 2, 4
+LISTENS, HAS_LIMIT, IS_LARGE = 1, 2, 4  # bits of an operand
 
 Newest = GuestProcess | FileReader
 Task = asyncio.Task[AgentError | None]
@@ -77,6 +77,7 @@ class Scene:
         """These have no deadline: they wait as long as the guest is there."""
         self._cancelled: set[Task] = set()
         self._asked_many = False
+        self._identified = 0
         self._do(self._open())
         self._hosts: dict[Act, Callable[[GuestLink, int], None]] = {
             Act.EXEC: self._exec,
@@ -122,6 +123,8 @@ class Scene:
 
     def check(self) -> None:
         """Nothing has more than it may have."""
+        if self._channel is None:
+            self._channel = _channel_of(self.guest.host_end.fileno())
         if self._channel is not None:
             check_channel(self._channel)
         for what in self._newest:
@@ -129,13 +132,9 @@ class Scene:
 
     async def end(self) -> None:
         """The guest falls silent, and then is gone: everybody who waits is told, in time."""
-        if self._link is not None:
-            self._link.release()
         await passed(SILENCE_SECONDS)
         self.check()
-        for task in self._tasks:
-            if not task.done() and task not in self._patient:
-                raise Hang(f"the guest is silent, and this still waits: {task}")
+        self._check_silence()
         waiting = [task for task in self._tasks if not task.done()]
         self.guest.hang_up()
         for what in self._newest:
@@ -148,6 +147,18 @@ class Scene:
             await _closed(what)
         await self._check_outcomes(waiting)
         self.check()
+
+    def _check_silence(self) -> None:
+        """Nobody waits who has a deadline, and what nobody waits for is closed. A held link has no deadlines."""
+        waiting = [task for task in self._tasks if not task.done()]
+        if self._channel is None or not self._channel._released.is_set():
+            return
+        for task in waiting:
+            if task not in self._patient:
+                raise Hang(f"the guest is silent, and this still waits: {task}")
+        streams = [stream for stream in self._channel.streams.values() if not vars(stream)["_closing"]]
+        # Nobody waits for the step of a clock.
+        assert len(streams) <= len(waiting) + len(self._newest) + self._identified, "a stream that nobody has is open"
 
     async def _check_outcomes(self, waiting: list[Task]) -> None:
         """Who still waited in the end was told why the link is over."""
@@ -181,31 +192,33 @@ class Scene:
 
     async def _open(self) -> None:
         self._link = await GuestLink.open(self.guest.host_end, deadline_seconds=OPEN_SECONDS)
-        self._channel = self._link._channel
 
     def _identity(self) -> Identity:
+        self._identified += 1
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Loop)
         return Identity("sb-1", "box", "0" * 32, {"NAME": "value"}, bytes(64), loop.unix_ns())
 
     def _exec(self, link: GuestLink, operand: int) -> None:
-        arguments = ("true", *(LARGE_ARGUMENTS if operand & _IS_LARGE else ()))
-        command = Command(arguments, timeout_ms=TIMEOUT_MS if operand & _HAS_LIMIT else 0)
-        self._do(self._run(link, command, listens=bool(operand & _LISTENS)), patient=not operand & _HAS_LIMIT)
+        arguments = ("true", *(LARGE_ARGUMENTS if operand & IS_LARGE else ()))
+        command = Command(arguments, timeout_ms=TIMEOUT_MS if operand & HAS_LIMIT else 0)
+        self._do(self._run(link, command, listens=bool(operand & LISTENS)), patient=not operand & HAS_LIMIT)
 
     async def _run(self, link: GuestLink, command: Command, *, listens: bool) -> None:
         process = await link.exec(command)
-        self._newest.append(process)
-        if listens:
-            events = [event async for event in _checked(process)]
-            assert isinstance(events[0], Started)
-            assert isinstance(events[-1], Exited)
+        if not listens:
+            self._newest.append(process)
+            return
+        try:
+            await _listen(process)
+        finally:
+            await process.close()
 
     async def _read(self, link: GuestLink, operand: int) -> None:
-        limit_bytes = LIMIT_BYTES if operand & _HAS_LIMIT else 0
+        limit_bytes = LIMIT_BYTES if operand & HAS_LIMIT else 0
         reader = await link.read_file("/file", limit_bytes=limit_bytes)
         check_file(reader.info)
-        if not operand & _LISTENS:
+        if not operand & LISTENS:
             self._newest.append(reader)
             return
         pieces = [len(piece) async for piece in reader.content]
@@ -243,10 +256,15 @@ class Scene:
                 self._do(link.ping())
 
 
-async def _checked(process: GuestProcess) -> AsyncIterator[Any]:
-    async for event in process:
-        check_event(event)
-        yield event
+async def _listen(process: GuestProcess) -> None:
+    """It starts once, it ends once, and what it prints comes between."""
+    event: ExecEvent | None = None
+    async for following in process:
+        check_event(following)
+        assert isinstance(following, Started) == (event is None), f"{following} after {event}"
+        assert not isinstance(event, Exited)
+        event = following
+    assert isinstance(event, Exited)
 
 
 async def _written(link: GuestLink, size: int) -> None:
@@ -279,6 +297,13 @@ async def _emptied(what: Newest) -> None:
 
 async def _closed(what: Newest) -> None:
     await (what.close() if isinstance(what, GuestProcess) else _content(what).aclose())
+
+
+def _channel_of(descriptor: int) -> Channel | None:
+    """What listens to a socket of this loop. A link shows its channel only once it is open."""
+    transports: Any = vars(asyncio.get_running_loop())["_transports"]
+    transport = transports.get(descriptor)
+    return transport.get_protocol() if transport else None
 
 
 def _content(reader: FileReader) -> Any:

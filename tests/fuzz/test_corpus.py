@@ -10,11 +10,15 @@ from agent.link.stream import Stream
 from tests.fuzz import clock, corpus, scene, script
 from tests.fuzz.guest_link import CORPUS, INPUT_BYTES_MAX
 from tests.fuzz.script import Act, Step, frame
+from tests.fuzz.seeds import HELLO, SEEDS, STARTED
 
 FILES_MAX = 200
 CORPUS_BYTES_MAX = 200_000
-HELLO = Step(Act.HELLO)
-STARTED = frame(1, wire.STARTED, wire.PID.pack(7))
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_the_link_keeps_its_promises_with(name: str) -> None:
+    scene.play(script.written(SEEDS[name]))
 
 
 def test_whatever_a_fuzzer_ever_found_keeps_its_promises() -> None:
@@ -120,6 +124,7 @@ def test_minimising_keeps_what_reaches_more_and_drops_what_does_not() -> None:
     small = script.written([HELLO, Step(Act.PING)])
     same = script.written([HELLO, Step(Act.PING, 1)])
     more = script.written([HELLO, Step(Act.EXEC, 1), STARTED])
-    kept, reached = corpus.minimised(scene.play, [more, same, small])
+    kept, reached = corpus.minimised(scene.play, [], [more, same, small])
     assert kept == [small, more]
+    assert corpus.minimised(scene.play, [more], [more, same, small])[0] == [small]
     assert ("process.py", "GuestProcess._event") in {feature[:2] for feature in reached}
