@@ -56,6 +56,7 @@ _COMMANDS: dict[str, list[Step]] = {
     "a command that cannot be started": [QUIET, _refused(b"COMMAND_NOT_FOUND\0no such"), NEXT, NEXT],
     "a command that is closed": [QUIET, STARTED, NEXT, OUTPUT, NEXT, Step(Act.CLOSE), OUTPUT, CLOSED],
     "input, and credit for it": [QUIET, STARTED, LARGE_INPUT, LARGE_INPUT, LARGE_INPUT, _credit(100), EXITED, NEXT],
+    "an end while input is held": [QUIET, STARTED, Step(Act.QUIESCE), LARGE_INPUT, EXITED, Step(Act.RELEASE)],
     "the end of input": [QUIET, STARTED, Step(Act.END_INPUT), EXITED, NEXT],
     "a frame in pieces": [LISTENED, STARTED, frame(1, wire.STDOUT, length=32_768), Step(Act.FILL, 32_768), EXITED],
     "output that nobody takes": [QUIET, STARTED, OUTPUT, TOO_OFTEN],
