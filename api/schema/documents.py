@@ -15,6 +15,7 @@ from graphql import (
 )
 
 from api.schema.limits import DocumentLimits, check_limits, field_names
+from api.schema.tokens import check_tokens
 
 REMEMBERED_DOCUMENTS_MAX = 256
 REMEMBERED_DOCUMENT_CHARACTERS_MAX = 8_192
@@ -85,6 +86,9 @@ class Documents:
         return document
 
     def _read(self, text: str) -> Document:
+        exceeded = check_tokens(text, tokens_max=self._limits.tokens)
+        if exceeded is not None:
+            raise DocumentErrors([exceeded])
         node = self._parse(text)
         exceeded = check_limits(node, self._limits)
         if exceeded is not None:
