@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from api.app import build_app
 from api.db.migrate import migrate
 from api.errors import Internal, NestboxError
+from api.http.connections import Connection
 from api.logs import configure_logs
 from api.owner import (
     add_base_template,
@@ -76,7 +77,7 @@ def server_config(app: Starlette, settings: Settings) -> uvicorn.Config:
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="websockets-sansio",
         ws_max_size=MESSAGE_BYTES_MAX,
         ws_ping_interval=PING_SECONDS,
