@@ -33,12 +33,17 @@ def answered(call: _Call[_Servicer, _Request, _Answer]) -> _Call[_Servicer, _Req
         try:
             return await call(servicer, request, context)
         except AgentError as error:
-            failure = error
+            # its trace holds this frame and those of the call, with all that was sent
+            failure = error.with_traceback(None)
+            failure.__context__ = failure.__cause__ = None
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - nothing of it may reach the caller
             _log.exception("a call failed in an unforeseen way", call=getattr(call, "__name__", ""))
             failure = AgentError(Code.INTERNAL, "The host failed in a way that was not foreseen.", detail=repr(error))
+        # gRPC keeps the trace of a refusal, and so this frame, until somebody looks for cycles; by then requests of
+        # megabytes would be many
+        del request
         await refuse(context, failure)
         raise failure  # not reached: the line above raises
 

@@ -1,8 +1,12 @@
 """The calls that go into a guest: commands and files, streamed."""
-# ruff: noqa: N802, ARG002 - names and signatures are those of host.proto
+# ruff: noqa: N802 - names and signatures are those of host.proto
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc.aio
 
 from agent import checks, convert
 from agent.answers import Context, answered
@@ -19,34 +23,36 @@ class GuestCalls:
         self._host = host
 
     @answered
-    async def Exec(self, requests: AsyncIterator[pb.ExecRequest], context: Context) -> None:
+    async def Exec(self, _: AsyncIterator[pb.ExecRequest], context: Context) -> None:
         """Ends when the command has; a call that is cancelled kills it."""
-        first = await anext(requests, None)
-        if first is None or first.WhichOneof("request") != "start":
-            raise checks.invalid("The first message must be `start`.")
-        command = convert.command(first.start)
-        with self._host.use(convert.sandbox_id(first.start.sandbox_id)) as machine:
-            process = await machine.exec(command)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    feeding = group.create_task(_feed(process, requests))
-                    async for event in process:
-                        await context.write(convert.to_exec_response(event))
-                    feeding.cancel()
-            except* Exception as errors:
-                raise _first(errors) from errors
-            finally:
-                await process.close()
+        async with aclosing(_sent(context)) as requests:
+            first: pb.ExecRequest | None = await anext(requests, None)
+            if first is None or first.WhichOneof("request") != "start":
+                raise checks.invalid("The first message must be `start`.")
+            command = convert.command(first.start)
+            with self._host.use(convert.sandbox_id(first.start.sandbox_id)) as machine:
+                process = await machine.exec(command)
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        feeding = group.create_task(_feed(process, requests))
+                        async for event in process:
+                            await context.write(convert.to_exec_response(event))
+                        feeding.cancel()
+                except* Exception as errors:
+                    raise _first(errors) from errors
+                finally:
+                    await process.close()
 
     @answered
-    async def WriteFile(self, requests: AsyncIterator[pb.WriteFileRequest], context: Context) -> pb.WriteFileResponse:
+    async def WriteFile(self, _: AsyncIterator[pb.WriteFileRequest], context: Context) -> pb.WriteFileResponse:
         """The file is there once this returns."""
-        first = await anext(requests, None)
-        if first is None or first.WhichOneof("request") != "start":
-            raise checks.invalid("The first message must be `start`.")
-        path, mode = checks.path(first.start.path), convert.file_mode(first.start.mode)
-        with self._host.use(convert.sandbox_id(first.start.sandbox_id)) as machine:
-            size_bytes = await machine.write_file(path, mode, _content(requests))
+        async with aclosing(_sent(context)) as requests:
+            first: pb.WriteFileRequest | None = await anext(requests, None)
+            if first is None or first.WhichOneof("request") != "start":
+                raise checks.invalid("The first message must be `start`.")
+            path, mode = checks.path(first.start.path), convert.file_mode(first.start.mode)
+            with self._host.use(convert.sandbox_id(first.start.sandbox_id)) as machine:
+                size_bytes = await machine.write_file(path, mode, _content(requests))
         return pb.WriteFileResponse(size_bytes=size_bytes)
 
     @answered
@@ -60,6 +66,12 @@ class GuestCalls:
             await context.write(convert.to_file_info(reader.info))
             async for chunk in reader.content:
                 await context.write(pb.ReadFileResponse(content=chunk))
+
+
+async def _sent(context: Context) -> AsyncGenerator[Any, None]:
+    """What a caller sends. gRPC's own iterator is part of a cycle: the last message would stay until somebody looks."""
+    while (message := await context.read()) is not grpc.aio.EOF:
+        yield message
 
 
 async def _feed(process: Process, requests: AsyncIterator[pb.ExecRequest]) -> None:
