@@ -9,7 +9,7 @@ from tests.bad_input.place import Place
 from tests.bad_input.senders import Answer, Senders
 
 AUDITED = "each is written to the audit log, which costs some milliseconds of PostgreSQL"
-AUDITED_REPEATS = 60
+AUDITED_REPEATS = 20
 JSON = "application/json"
 
 

@@ -26,7 +26,7 @@ class Api:
         mutation = (
             "mutation($name: String!) { createSandbox(input: {name: $name}) { sandbox { id } userErrors { code } } }"
         )
-        payload = (await self._run(mutation, name=name))["createSandbox"]
+        payload = (await self.run(mutation, name=name))["createSandbox"]
         assert payload["userErrors"] == []
         return str(payload["sandbox"]["id"])
 
@@ -36,22 +36,23 @@ class Api:
             "mutation($email: String!, $role: Role!) "
             "{ inviteMember(input: {email: $email, role: $role}) { link userErrors { code } } }"
         )
-        payload = (await self._run(mutation, email=email, role=role))["inviteMember"]
+        payload = (await self.run(mutation, email=email, role=role))["inviteMember"]
         assert payload["userErrors"] == []
         return str(payload["link"])
 
     async def delete(self, sandbox_id: str) -> None:
         """Deletes it and waits until it is gone."""
         mutation = "mutation($id: ID!) { deleteSandbox(input: {id: $id}) { userErrors { code } } }"
-        payload = (await self._run(mutation, id=sandbox_id))["deleteSandbox"]
+        payload = (await self.run(mutation, id=sandbox_id))["deleteSandbox"]
         assert payload["userErrors"] == []
 
     async def delete_all(self) -> None:
         """Leaves the team with nothing."""
-        for sandbox in (await self._run("{ sandboxes(first: 100) { nodes { id } } }"))["sandboxes"]["nodes"]:
+        for sandbox in (await self.run("{ sandboxes(first: 100) { nodes { id } } }"))["sandboxes"]["nodes"]:
             await self.delete(sandbox["id"])
 
-    async def _run(self, document: str, **variables: Any) -> dict[str, Any]:
+    async def run(self, document: str, **variables: Any) -> dict[str, Any]:
+        """What a document answers, without errors of its own."""
         answer = (await self._http.post("/graphql", json={"query": document, "variables": variables})).json()
         assert "errors" not in answer, answer["errors"]
         data: dict[str, Any] = answer["data"]

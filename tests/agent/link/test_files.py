@@ -1,7 +1,8 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,43 @@ async def test_modes_are_permission_bits(link: GuestLink, tmp_path: Path, mode: 
     with pytest.raises(AgentError) as caught:
         await link.write_file(str(tmp_path / "file"), mode, pieces())
     assert caught.value.code is Code.INVALID
+
+
+@pytest.mark.parametrize("target", ["kmsg", "self/mem", "self/pagemap", "self/fd/0", "self/cwd", "self/environ"])
+async def test_links_into_proc_lead_nowhere_that_blocks(link: GuestLink, tmp_path: Path, target: str) -> None:
+    """Most of them can be read for ever, or only by somebody who waits: whatever comes, the guest serves others."""
+    (tmp_path / "link").symlink_to(f"/proc/{target}")
+    async with asyncio.timeout(5):
+        try:
+            reader = await link.read_file(str(tmp_path / "link"), limit_bytes=1_000_000)
+            size_bytes = sum([len(piece) async for piece in reader.content])
+            assert size_bytes <= 1_000_000
+        except AgentError as refusal:
+            assert refusal.code in {Code.BUSY, Code.INTERNAL, Code.NOT_A_FILE, Code.PERMISSION_DENIED}  # noqa: PT017
+        await link.ping()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB. Mounting needs root, as all tests with machines do."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "small", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+async def test_a_disk_that_is_full_says_so_and_keeps_nothing(
+    link: GuestLink, guest: RunningGuest, small_disk: Path
+) -> None:
+    path = small_disk / "file"
+    await link.write_file(str(path), 0, pieces(b"as it was"))
+    before = guest.open_files()
+    for target in (path, small_disk / "new/folder/file"):
+        with pytest.raises(AgentError) as caught:
+            await link.write_file(str(target), 0, pieces(*[bytes(100_000)] * 20))
+        assert caught.value.code is Code.GUEST_DISK_FULL
+    await link.ping()
+    assert guest.open_files() == before
+    assert path.read_bytes() == b"as it was"
+    assert [found.name for found in small_disk.rglob("*")] == ["file"]

@@ -1,6 +1,7 @@
 """Sandboxes: what cannot be created, commands in the wrong state, commands that cannot run, files that are none."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from tests.bad_input.cells import Cell
@@ -14,6 +15,10 @@ PIB_MIB = 2**30
 
 def _create(item: str, title: str, outcome: str, /, **given: Any) -> Cell:
     return command_cell("Create", item, title, outcome, "createSandbox", **given)
+
+
+def _dear(cell: Cell) -> Cell:
+    return replace(cell, repeats=3, why_fewer="10,000 objects are 0.2 s of processor time before they are counted")
 
 
 def _variable(name: str, value: str) -> list[dict[str, str]]:
@@ -35,7 +40,9 @@ CREATE = (
     _create("memory 1 PiB", "memory", "200 INVALID", memoryMb=PIB_MIB),
     _create("memory 1 PiB", "disk", "200 INVALID", diskSizeMb=PIB_MIB),
     _create("memory 1 PiB", "processors", "200 INVALID", vcpus=PIB_MIB),
-    _create("10,000 labels", "as many", "200 INVALID", labels=[{"key": str(n), "value": ""} for n in range(10_000)]),
+    _dear(
+        _create("10,000 labels", "as many", "200 INVALID", labels=[{"key": str(n), "value": ""} for n in range(10_000)])
+    ),
     _create("10,000 labels", "one of 100,000 characters", "200 INVALID", labels=[{"key": "a", "value": "x" * 100_000}]),
     _create("10,000 labels", "the same twice", "200 INVALID", labels=[{"key": "a", "value": ""}] * 2),
     _create("env with =", "in a name", "200 INVALID", environment=_variable("A=B", "")),
@@ -44,11 +51,13 @@ CREATE = (
     _create("env with newline", "behind a name", "200 INVALID", environment=_variable("A\n", "")),
     _create("env with NUL", "in a name", "200 INVALID", environment=_variable("A\0", "")),
     _create("env with NUL", "in a value", "200 INVALID", environment=_variable("A", "\0")),
-    _create(
-        "env with NUL",
-        "10,000 variables",
-        "200 INVALID",
-        environment=[_variable(f"A{n}", "")[0] for n in range(10_000)],
+    _dear(
+        _create(
+            "env with NUL",
+            "10,000 variables",
+            "200 INVALID",
+            environment=[_variable(f"A{n}", "")[0] for n in range(10_000)],
+        )
     ),
 )
 
