@@ -9,6 +9,10 @@ REPEATS = 200
 """Of every cell that says nothing else, in every run of the tests: some 0.2 s each on a calm computer. Where there is
 time (`make long`), each is sent a thousand times."""
 
+BUSY = "503 UNAVAILABLE"
+"""The database did not answer in a second: the computer does something else. Such an answer is typed too, and says that
+the same may be sent again."""
+
 Send = Callable[[Senders], Awaitable[Answer]]
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.bad_input.cells import Cell
+from tests.bad_input.cells import BUSY, Cell
 from tests.bad_input.matrix import CELLS
 from tests.bad_input.memory import forget_peak, held_mib, peak_mib
 from tests.bad_input.place import Place
@@ -41,6 +41,8 @@ async def test_a_bad_input_gets_a_typed_answer_soon_and_changes_nothing(
     for _ in range(ATTEMPTS):
         started = time.perf_counter()
         answer = await cell.send(senders)
+        if answer.outcome == BUSY:
+            continue
         seconds = min(seconds, time.perf_counter() - started)
         assert answer.outcome in cell.outcomes, answer
         assert not INSIDES.search(answer.text), answer.text

@@ -48,7 +48,7 @@ def test_tokens_are_those_of_the_parser(text: str) -> None:
 
 @pytest.mark.parametrize("brackets", ["{}", "[]", "()"])
 def test_nesting_is_of_all_brackets_and_what_is_closed_no_longer_counts(brackets: str) -> None:
-    opening, closing = brackets
+    opening, closing = brackets[0], brackets[1]
     deepest = opening * NESTING_MAX + closing * NESTING_MAX
 
     assert _code(deepest * 3, 2_000) is None

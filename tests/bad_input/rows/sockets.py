@@ -16,7 +16,7 @@ ROW = "WebSocket"
 STREAM = "subscription { sandboxes { __typename } }"
 SUBSCRIPTIONS = 10_000
 OPENS = "each opens a WebSocket"
-OPENS_REPEATS = 30
+OPENS_REPEATS = 15
 
 
 def _said(item: str, name: str, outcome: str, *messages: str | bytes, init: bool = True, **options: Any) -> Cell:
