@@ -14,7 +14,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from api.errors import Internal, NestboxError, Unavailable
 from api.schema.context import OperationContext
-from api.schema.costs import check_cost, cost_of
+from api.schema.costs import cost_of
 from api.schema.documents import Document, Documents, is_mutation
 
 _log = structlog.get_logger(__name__)
@@ -63,8 +63,7 @@ class GraphQL:
             GraphQLError: it costs too much, and was not begun. Unavailable: `TIMEOUT`.
         """
         operation = document.operation(request.operation_name)
-        cost = cost_of(document.node, operation, request.variables)
-        check_cost(cost)
+        cost = cost_of(self._schema, document.node, operation, request.variables)
         try:
             async with asyncio.timeout(None if is_mutation(operation) else self._query_seconds):
                 done = await self._execute(document, request, context)
@@ -92,7 +91,7 @@ class GraphQL:
         Iterating raises what the source raises: `NestboxError` or a bug; give either to `formatted`. The iterator
         must be closed. Raises: GraphQLError: it costs too much.
         """
-        check_cost(cost_of(document.node, document.operation(request.operation_name), request.variables))
+        cost_of(self._schema, document.node, document.operation(request.operation_name), request.variables)
         source = subscribe(
             self._schema,
             document.node,
