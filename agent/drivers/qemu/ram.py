@@ -61,7 +61,7 @@ def store(fd: int, path: Path) -> None:
     out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(out, size)
-        for start, end in _data(fd, size):
+        for start, end in data_of(fd, size):
             for offset in range(start, end, CHUNK_BYTES):
                 chunk = os.pread(fd, min(CHUNK_BYTES, end - offset), offset)
                 pages = np.frombuffer(chunk, np.uint64).reshape(-1, PAGE // 8)
@@ -78,7 +78,7 @@ def sum_of(path: Path) -> str:
     digest = hashlib.sha256()
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        for start, end in _data(fd, os.fstat(fd).st_size):
+        for start, end in data_of(fd, os.fstat(fd).st_size):
             for offset in range(start, end, CHUNK_BYTES):
                 chunk = os.pread(fd, min(CHUNK_BYTES, end - offset), offset)
                 pages = np.frombuffer(chunk, np.uint64).reshape(-1, PAGE // 8)
@@ -110,7 +110,7 @@ def merge(base: Path | None, runs: Runs, content: memoryview, size_bytes: int, p
 def _copy_data(source_path: Path, out: int) -> None:
     source = os.open(source_path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        for start, end in _data(source, os.fstat(source).st_size):
+        for start, end in data_of(source, os.fstat(source).st_size):
             offset = start
             while offset < end:
                 copied = os.copy_file_range(source, out, min(CHUNK_BYTES, end - offset), offset, offset)
@@ -151,7 +151,7 @@ def load_sealed(path: Path) -> int:
         size = os.fstat(source).st_size
         fd = new_ram(size)
         try:
-            for start, end in _data(source, size):
+            for start, end in data_of(source, size):
                 os.lseek(fd, start, os.SEEK_SET)
                 offset = start
                 while offset < end:
@@ -165,7 +165,7 @@ def load_sealed(path: Path) -> int:
         os.close(source)
 
 
-def _data(fd: int, size: int) -> list[tuple[int, int]]:
+def data_of(fd: int, size: int) -> list[tuple[int, int]]:
     """The parts of a sparse file that are no holes, widened to whole pages."""
     parts = []
     end = 0
@@ -227,7 +227,7 @@ def merged(base: int | None, runs: Runs, content: memoryview, size_bytes: int) -
     fd = new_ram(size_bytes)
     try:
         if base is not None:
-            for start, end in _data(base, size_bytes):
+            for start, end in data_of(base, size_bytes):
                 os.lseek(fd, start, os.SEEK_SET)
                 offset = start
                 while offset < end:
