@@ -232,7 +232,7 @@ class Driver(Protocol):
         """Makes sure that a memory image of this template and shape exists, booting the template if it must.
 
         Concurrent calls for one image make it once. Raises: AgentError UNKNOWN_TEMPLATE, UNSUPPORTED_SHAPE,
-        START_FAILED, DISK_FULL.
+        START_FAILED, DISK_FULL, IMAGE_MISMATCH: the disk that it would boot from is not what it was.
         """
 
     async def start(self, spec: Spec, incarnation: UUID, stage: StageMark) -> LiveMachine:
@@ -263,7 +263,7 @@ class Driver(Protocol):
         """A machine that boots from a kept disk, with its identity set; what was in memory is gone, what was saved too.
         Stages: `image`, `spawn`, `guest`. After a failure or a cancellation there is no machine, and the disk is kept.
 
-        Raises: AgentError START_FAILED, also if there is no disk.
+        Raises: AgentError START_FAILED, also if there is no disk; IMAGE_MISMATCH: what that stands on is damaged.
         """
 
     async def is_paused(self, sandbox_id: UUID) -> bool:
@@ -308,7 +308,7 @@ class Driver(Protocol):
         on nothing else, and is there when complete or not at all. One that is there already is returned. May be
         cancelled and repeated; the snapshot stays.
 
-        Raises: AgentError UNKNOWN_SNAPSHOT, SNAPSHOT_FAILED, DISK_FULL.
+        Raises: AgentError UNKNOWN_SNAPSHOT, SNAPSHOT_FAILED, DISK_FULL, IMAGE_MISMATCH: what it stands on is damaged.
         """
 
     async def remove_template(self, template_id: UUID) -> None:

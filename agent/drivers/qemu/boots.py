@@ -23,6 +23,8 @@ from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.launch import Launcher, Plan
 from agent.drivers.qemu.layers import Layers
 from agent.drivers.qemu.machine import INHERITED, QemuMachine
+from agent.drivers.qemu.manifests import ManifestError
+from agent.drivers.qemu.proofs import Prover
 from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.settings import QemuSettings
 from agent.errors import AgentError, Code
@@ -38,12 +40,15 @@ class Booter:
     settings: QemuSettings
     store: ImageStore
     layers: Layers
+    prover: Prover
     launcher: Launcher
 
     async def boot(self, spec: Spec, incarnation: UUID, stage: StageMark) -> QemuMachine:
         """See `Driver.boot`. A boot that hangs is tried again. Raises: AgentError."""
         folder = self.settings.machines_dir / str(spec.sandbox_id)
-        image = await asyncio.to_thread(self._make_ready, folder)
+        image = self._image(folder)
+        await self._prove(folder, image)
+        await asyncio.to_thread(_make_ready, folder)
         stage("image")
         # Only emulated boots hang by chance; one that fails under KVM fails again.
         attempts = 1 if image.manifest.accelerator == "kvm" else self.settings.boot_attempts
@@ -62,8 +67,8 @@ class Booter:
                     raise
         raise AssertionError("unreachable")
 
-    def _make_ready(self, folder: Path) -> Image:
-        """Nothing else uses the disk, and nothing that was saved counts any more. Blocks. Raises: AgentError."""
+    def _image(self, folder: Path) -> Image:
+        """What the sandbox's disk stands on. Raises: AgentError START_FAILED."""
         try:
             there = chains.overlay(folder).exists()
         except (OSError, ValueError) as error:
@@ -74,11 +79,17 @@ class Booter:
         image = self.store.get(name)
         if image is None:
             raise AgentError(Code.START_FAILED, "The image that the sandbox's disk stands on is not on this host.")
-        records.end_process(folder)
-        records.end_strays(folder)
-        saved.discard_pauses(folder)
-        (folder / INHERITED).unlink(missing_ok=True)
         return image
+
+    async def _prove(self, folder: Path, image: Image) -> None:
+        """What lies under the sandbox's overlay is whole; nothing has been touched yet. Raises: AgentError
+        IMAGE_MISMATCH."""
+        await self.prover.image(image)
+        try:
+            await self.prover.layers(chains.read(folder).layers)
+        except (ManifestError, OSError, ValueError) as error:
+            message = "What the sandbox's disk stands on is damaged."
+            raise AgentError(Code.IMAGE_MISMATCH, message, detail=str(error)) from error
 
     async def _attempt(
         self, spec: Spec, incarnation: UUID, folder: Path, image: Image, stage: StageMark
@@ -117,3 +128,11 @@ class Booter:
             stage("guest")
             undo.pop_all()
         return machine
+
+
+def _make_ready(folder: Path) -> None:
+    """Nothing else uses the disk, and nothing that was saved counts any more. Blocks."""
+    records.end_process(folder)
+    records.end_strays(folder)
+    saved.discard_pauses(folder)
+    (folder / INHERITED).unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from agent.drivers.qemu.machine import INHERITED, QemuMachine
 from agent.drivers.qemu.manifests import ManifestError, PauseManifest
 from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.pausing import save
+from agent.drivers.qemu.proofs import Prover
 from agent.drivers.qemu.ram import Base, Runs
 from agent.drivers.qemu.settings import QemuSettings
 from agent.drivers.qemu.snapshots import Snapshot, Snapshots
@@ -41,6 +42,7 @@ class Cloner:
     settings: QemuSettings
     store: ImageStore
     snapshots: Snapshots
+    prover: Prover
     launcher: Launcher
     qemu_version: str
 
@@ -82,7 +84,7 @@ class Cloner:
         """
         known_mb = image.manifest.disk_size_mb
         check_disk_size(spec, known_mb)
-        ram_fd = await self.store.sealed_ram(image)
+        _, ram_fd = await asyncio.gather(self.prover.image(image), self.store.sealed_ram(image))
         stage("image")
         try:
             folder.mkdir(mode=0o711)
@@ -122,6 +124,7 @@ class Cloner:
             message = f"A fork has its parent's shape: {kept.vcpus} vCPUs and {kept.memory_mb} MB of memory."
             raise AgentError(Code.UNSUPPORTED_SHAPE, message)
         check_disk_size(spec, kept.disk_size_mb)
+        await self._prove(image, snapshot)
         base = Base(kept.ram_base)
         try:
             own = None if base is Base.EMPTY else await self.store.sealed_ram(image)
@@ -150,6 +153,15 @@ class Cloner:
             undo.pop_all()
         return machine
 
+    async def _prove(self, image: Image, snapshot: Snapshot) -> None:
+        """The disks that a fork stands on. Raises: AgentError IMAGE_MISMATCH, UNKNOWN_SNAPSHOT."""
+        await self.prover.image(image)
+        try:
+            await self.prover.layers(snapshot.manifest.layers)
+        except (ManifestError, OSError) as error:
+            message = "What was kept of the sandbox is damaged."
+            raise AgentError(Code.UNKNOWN_SNAPSHOT, message, detail=str(error)) from error
+
     def _lay_out(self, spec: Spec, folder: Path, snapshot: Snapshot) -> int:
         """The files of a fork, in its folder; the open device state. Blocks. Raises: AgentError."""
         kept = snapshot.manifest
@@ -171,6 +183,8 @@ class Cloner:
             pause_dir, manifest = saved.latest(folder)
             image = self._image_of(manifest)
             self._check(manifest, folder, image)
+            await self.prover.image(image)
+            await self.prover.layers(layers.read(folder).layers)
             base = Base(manifest.ram_base)
             ram_fd = await self.store.base_of(image, base)
             loading = asyncio.get_running_loop().run_in_executor(

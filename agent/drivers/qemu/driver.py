@@ -39,6 +39,7 @@ from agent.drivers.qemu.layers import Layers
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.pausing import save
 from agent.drivers.qemu.pool import Pool
+from agent.drivers.qemu.proofs import Prover
 from agent.drivers.qemu.settings import QemuSettings
 from agent.drivers.qemu.shapes import BaseImages, Shapes
 from agent.drivers.qemu.snapshots import Snapshots
@@ -76,9 +77,10 @@ class QemuDriver:
             settings.data_dir / QUARANTINE,
             Layers(settings.data_dir / "layers"),
         )
-        self._freezer = Freezer(self._snapshots)
-        self._turns = asyncio.Semaphore(STARTS_PER_CPU * len(os.sched_getaffinity(0)))
         self._tasks = Tasks()
+        self._prover = Prover(settings.data_dir, self._snapshots, self._tasks)
+        self._freezer = Freezer(self._snapshots, self._prover)
+        self._turns = asyncio.Semaphore(STARTS_PER_CPU * len(os.sched_getaffinity(0)))
         self._pool = Pool(settings.data_dir / "pool", self._store, settings.pool_max, self._default_image, self._tasks)
         self._starting: set[UUID] = set()
         self._machines: dict[UUID, QemuMachine] = {}
@@ -119,12 +121,17 @@ class QemuDriver:
             groups=groups,
             uids=uids,
             changes_user=jail.changes_user,
-            cloner=Cloner(settings, self._store, self._snapshots, launcher, version),
-            booter=Booter(settings, self._store, self._snapshots.layers, launcher),
+            cloner=Cloner(settings, self._store, self._snapshots, self._prover, launcher, version),
+            booter=Booter(settings, self._store, self._snapshots.layers, self._prover, launcher),
             shapes=Shapes(
                 self._store,
                 TemplateMaker(
-                    self._store, launcher, settings.data_dir, settings.boot_timeout_seconds, settings.boot_attempts
+                    self._store,
+                    self._prover.sums,
+                    launcher,
+                    settings.data_dir,
+                    settings.boot_timeout_seconds,
+                    settings.boot_attempts,
                 ),
                 self._base_images,
                 self._tasks,
@@ -134,7 +141,7 @@ class QemuDriver:
                 settings=settings,
                 images_in_use=self._snapshots.images_in_use,
             ),
-            templates=Templates(settings, self._store, self._snapshots, Flattener(jail, uids)),
+            templates=Templates(settings, self._store, self._snapshots, self._prover, Flattener(jail, uids)),
             adopter=Adopter(
                 self._store, groups, uids, settings.guest_timeout_seconds, settings.grow_timeout_seconds, self._tasks
             ),
@@ -148,6 +155,7 @@ class QemuDriver:
         for machine in list(self._machines.values()):
             if not machine.running.process.running:
                 await machine.running.release()
+        self._prover.close()
         await self._tasks.close()
         for machine in self._machines.values():
             await machine.forget()

@@ -24,6 +24,7 @@ from agent.drivers.qemu.manifests import FileSum, ManifestError, SnapshotManifes
 from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.overlays import offered, put_above, settle_chain
 from agent.drivers.qemu.pausing import goes_on, write_state
+from agent.drivers.qemu.proofs import Prover
 from agent.drivers.qemu.ram import MappedRam, bytes_of
 from agent.drivers.qemu.saved import MEMORY, STATE, OwnPages, Unfinished, own_pages
 from agent.drivers.qemu.snapshots import UNFINISHED, Snapshots
@@ -41,8 +42,9 @@ log = structlog.get_logger()
 class Freezer:
     """Makes snapshots."""
 
-    def __init__(self, snapshots: Snapshots) -> None:
+    def __init__(self, snapshots: Snapshots, prover: Prover) -> None:
         self._snapshots = snapshots
+        self._prover = prover
 
     async def keep_running(
         self, spec: Spec, machine: QemuMachine, snapshot_id: UUID, timeout_seconds: float, stage: StageMark
@@ -62,6 +64,7 @@ class Freezer:
                 pages = await self._freeze(machine, unfinished, frozen, stage)
                 await self._publish(spec, machine, unfinished, frozen, pages, snapshot_id)
                 stage("sync")
+            self._prover.sum_later(frozen.layer)
         except _FAILURES as error:
             if unfinished is not None:
                 unfinished.withdraw()
@@ -226,6 +229,7 @@ class Freezer:
                 )
                 await asyncio.to_thread(unfinished.publish, manifest)
             stage("sync")
+            self._prover.sum_later(names[0])
         except ManifestError as error:
             message = "What was saved of this sandbox is damaged, or not there."
             raise AgentError(Code.IMAGE_MISMATCH, message, detail=str(error)) from error

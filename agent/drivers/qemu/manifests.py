@@ -1,4 +1,4 @@
-"""What lies beside saved memory: what it is, what it fits, and the checksums of its files."""
+"""What lies beside saved memory and disks: what it is, what it fits, and the checksums of its files."""
 
 import hashlib
 import json
@@ -48,6 +48,9 @@ class ImageManifest:
     # of an image that was made of a sandbox
     template_id: str = ""
     ram_sha256: str = ""  # as `ram.sum_of` gives it; empty in images that were made before it was kept
+    # Of `disks`, as `sums.sum_of` gives them. Empty in images that were made before they were kept: their disks are
+    # not verified, and their clones start as they always did.
+    disk_sums: tuple[FileSum, ...] = ()
     format: int = FORMAT
 
 
@@ -87,11 +90,24 @@ class SnapshotManifest:
     format: int = FORMAT
 
 
-def write(folder: Path, manifest: ImageManifest | PauseManifest | SnapshotManifest) -> None:
+@dataclass(frozen=True, slots=True)
+class LayerManifest:
+    """Of a frozen layer of a disk, beside it: a layer outlives the snapshot that it was frozen for, and chains of many
+    machines name it. `content` is what `sums.sum_of` gives."""
+
+    layer: str
+    content: FileSum
+    format: int = FORMAT
+
+
+Manifest = ImageManifest | PauseManifest | SnapshotManifest | LayerManifest
+
+
+def write(folder: Path, manifest: Manifest, name: str = FILE) -> None:
     """Writes and syncs it."""
     values = asdict(manifest)
     content = _text({**values, OWN_SUM: _sum(values)})
-    fd = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(content)
         file.flush()
@@ -105,6 +121,9 @@ def read_image(folder: Path) -> ImageManifest:
         values["state"] = FileSum(**values["state"])
         values["arguments"] = tuple(values["arguments"])
         values["disks"] = tuple(values["disks"])
+        values["disk_sums"] = tuple(FileSum(**value) for value in values.get("disk_sums", ()))
+        if len(values["disk_sums"]) not in {0, len(values["disks"])}:
+            raise ManifestError(f"{folder}: not every disk has a checksum")
         return ImageManifest(**values)
     except (KeyError, TypeError) as error:
         raise ManifestError(f"{folder}: {error!r}") from error
@@ -131,9 +150,19 @@ def read_snapshot(folder: Path) -> SnapshotManifest:
         raise ManifestError(f"{folder}: {error!r}") from error
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def read_layer(folder: Path, name: str) -> LayerManifest:
+    """Raises: ManifestError."""
+    values = _read(folder, name)
     try:
-        values = json.loads((folder / FILE).read_bytes())
+        values["content"] = FileSum(**values["content"])
+        return LayerManifest(**values)
+    except (KeyError, TypeError) as error:
+        raise ManifestError(f"{folder / name}: {error!r}") from error
+
+
+def _read(folder: Path, name: str = FILE) -> dict[str, Any]:
+    try:
+        values = json.loads((folder / name).read_bytes())
     except (OSError, ValueError) as error:
         raise ManifestError(f"{folder}: {error!r}") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:

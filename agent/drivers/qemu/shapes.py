@@ -55,7 +55,7 @@ class Shapes:
         """See `Driver.prepare`. Concurrent calls for one image make it once, and share its failure. Once begun it is
         made to the end, though nobody may wait for it any more.
 
-        Raises: AgentError UNKNOWN_TEMPLATE, UNSUPPORTED_SHAPE, START_FAILED, DISK_FULL.
+        Raises: AgentError UNKNOWN_TEMPLATE, UNSUPPORTED_SHAPE, START_FAILED, DISK_FULL, IMAGE_MISMATCH.
         """
         if memory_mb < MEMORY_MB_MIN:
             raise AgentError(Code.UNSUPPORTED_SHAPE, f"A machine needs at least {MEMORY_MB_MIN} MB of memory.")

@@ -12,8 +12,9 @@ from agent.drivers.qemu.arguments import Boot, Disk
 from agent.drivers.qemu.cgroups import Limits
 from agent.drivers.qemu.images import DISK, RAM, STATE, Image, ImageStore, closing
 from agent.drivers.qemu.launch import RUN, Launcher, Plan, Running
-from agent.drivers.qemu.manifests import ImageManifest
+from agent.drivers.qemu.manifests import FileSum, ImageManifest, ManifestError
 from agent.drivers.qemu.monitor import MonitorError
+from agent.drivers.qemu.sums import Sums
 from agent.errors import AgentError, Code
 from agent.images import BaseImage
 from agent.link import warmup
@@ -71,6 +72,7 @@ class TemplateMaker:
     """Boots templates."""
 
     store: ImageStore
+    sums: Sums
     launcher: Launcher
     data_dir: Path
     boot_timeout_seconds: float
@@ -79,9 +81,10 @@ class TemplateMaker:
     async def make(self, recipe: Recipe) -> Image:
         """Boots, saves and publishes; a boot that hangs is tried again. Nothing is left after a failure.
 
-        Raises: AgentError START_FAILED, DISK_FULL.
+        Raises: AgentError START_FAILED, DISK_FULL, IMAGE_MISMATCH.
         """
         folder = self.store.begin(recipe.content_id)
+        self.sums.begin(recipe.base.disk)  # beside the boot: known when it is asked for
         try:
             # Only emulated boots hang by chance; one that fails under KVM fails again.
             attempts = 1 if recipe.accelerator == "kvm" else self.boot_attempts
@@ -127,7 +130,28 @@ class TemplateMaker:
                 raise AgentError(Code.START_FAILED, "The template could not be saved.", detail=str(error)) from error
             finally:
                 await running.end()
-            return await asyncio.to_thread(self._publish, recipe, folder, ram_fd)
+            sums = await self._sums(recipe, folder)
+            return await asyncio.to_thread(self._publish, recipe, folder, ram_fd, sums)
+
+    async def _sums(self, recipe: Recipe, folder: Path) -> tuple[FileSum, ...]:
+        """Of the image's disks. What its base held when an image was made on it for the first time is what it must
+        hold. Raises: AgentError IMAGE_MISMATCH, START_FAILED."""
+        name = self._below(recipe)
+        others = (zip(image.manifest.disks, image.manifest.disk_sums, strict=False) for image in self.store.all())
+        known = next((content for pairs in others for disk, content in pairs if disk == name), None)
+        try:
+            own, base = await self.sums.of(folder / DISK), await self.sums.of(recipe.base.disk)
+        except (OSError, ManifestError) as error:
+            raise AgentError(Code.START_FAILED, "The template's disk could not be read.", detail=str(error)) from error
+        if known not in {None, base}:
+            detail = f"{recipe.base.disk} is not what it was"
+            raise AgentError(Code.IMAGE_MISMATCH, "The template's disk is damaged.", detail=detail)
+        return own, base
+
+    def _below(self, recipe: Recipe) -> str:
+        """The base image's disk, as manifests name it."""
+        relative = os.path.relpath(recipe.base.disk, self.data_dir)
+        return str(recipe.base.disk) if relative.startswith("..") else relative
 
     async def _settle(self, running: Running, folder: Path) -> None:
         """Waits for the guest, and has it do once what sandboxes do first, so that clones find it in memory."""
@@ -152,13 +176,11 @@ class TemplateMaker:
             number = await running.monitor.send_descriptor(state)
             await running.monitor.run("xen-save-devices-state", filename=f"/dev/fdset/{number}", live=False)
 
-    def _publish(self, recipe: Recipe, folder: Path, ram_fd: int) -> Image:
+    def _publish(self, recipe: Recipe, folder: Path, ram_fd: int, sums: tuple[FileSum, ...]) -> Image:
         try:
             ram.store(ram_fd, folder / RAM)
             # Clones run under other users than the template did.
             (folder / DISK).chmod(0o644)
-            relative = os.path.relpath(recipe.base.disk, self.data_dir)
-            base = str(recipe.base.disk) if relative.startswith("..") else relative
             own = self.store.path(recipe.content_id) / DISK
             manifest = ImageManifest(
                 content_id=recipe.content_id,
@@ -173,10 +195,11 @@ class TemplateMaker:
                 kernel_arguments=recipe.kernel_arguments,
                 arguments=recipe.arguments,
                 base_content_id=recipe.base.content_id,
-                disks=(os.path.relpath(own, self.data_dir), base),
+                disks=(os.path.relpath(own, self.data_dir), self._below(recipe)),
                 state=manifests.sum_of_file(folder / STATE),
                 ram_bytes=recipe.memory_mb << 20,
                 ram_sha256=ram.sum_of(folder / RAM),
+                disk_sums=sums,
             )
             return self.store.publish(folder, manifest)
         except OSError as error:

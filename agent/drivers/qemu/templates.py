@@ -14,7 +14,8 @@ from agent.drivers.qemu.clones import disk_error
 from agent.drivers.qemu.flattening import Flattener
 from agent.drivers.qemu.images import RAM, STATE, Image, ImageStore
 from agent.drivers.qemu.launch import settled
-from agent.drivers.qemu.manifests import ImageManifest, ManifestError
+from agent.drivers.qemu.manifests import FileSum, ImageManifest, ManifestError
+from agent.drivers.qemu.proofs import Prover
 from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.settings import QemuSettings
 from agent.drivers.qemu.snapshots import Snapshot, Snapshots
@@ -55,10 +56,13 @@ def image_of(store: ImageStore, spec: Spec, qemu_version: str) -> Image:
 class Templates:
     """Makes and removes them."""
 
-    def __init__(self, settings: QemuSettings, store: ImageStore, snapshots: Snapshots, flattener: Flattener) -> None:
+    def __init__(
+        self, settings: QemuSettings, store: ImageStore, snapshots: Snapshots, prover: Prover, flattener: Flattener
+    ) -> None:
         self._settings = settings
         self._store = store
         self._snapshots = snapshots
+        self._prover = prover
         self._flattener = flattener
 
     async def make(self, snapshot: Snapshot, template: NewTemplate, progress: ProgressMark) -> Image:
@@ -72,22 +76,33 @@ class Templates:
         folder = self._store.begin(name)
         try:
             progress(0)
+            await self._prover.wholly(base, snapshot.manifest.layers)
             await self._flatten(snapshot, base, folder / DISK, lambda percent: progress(percent * DISK_SHARE // 100))
-            publishing = asyncio.get_running_loop().run_in_executor(
-                None, self._publish, snapshot, base, template, folder
-            )
+            loop = asyncio.get_running_loop()
+            # the disk is summed while memory is merged
+            merging = loop.run_in_executor(None, self._merge, snapshot, base, folder)
+            try:
+                disk = await self._prover.sums.of(folder / DISK)
+            finally:
+                await settled(merging)
+            publishing = loop.run_in_executor(None, self._publish, snapshot, base, template, folder, disk)
             image = await settled(publishing)
             progress(100)
             return image
         except OSError as error:
             raise disk_error(error, Code.SNAPSHOT_FAILED, "The template could not be stored.") from error
+        except ManifestError as error:
+            message = "The template's disk was written to while it was read."
+            raise AgentError(Code.SNAPSHOT_FAILED, message, detail=str(error)) from error
         finally:
             await asyncio.to_thread(self._store.discard, folder)
 
-    def _publish(self, snapshot: Snapshot, base: Image, template: NewTemplate, folder: Path) -> Image:
+    def _merge(self, snapshot: Snapshot, base: Image, folder: Path) -> None:
+        stored = base.folder / RAM if Base(snapshot.manifest.ram_base) is Base.IMAGE else None
+        ram.merge(stored, snapshot.runs, snapshot.content, base.manifest.ram_bytes, folder / RAM)
+
+    def _publish(self, snapshot: Snapshot, base: Image, template: NewTemplate, folder: Path, disk: FileSum) -> Image:
         kept, known = snapshot.manifest, base.manifest
-        stored = base.folder / RAM if Base(kept.ram_base) is Base.IMAGE else None
-        ram.merge(stored, snapshot.runs, snapshot.content, known.ram_bytes, folder / RAM)
         shutil.copyfile(snapshot.folder / STATE, folder / STATE)
         below = (self._settings.data_dir / known.disks[-1]).parent
         for part in ("kernel", "initrd"):
@@ -112,6 +127,7 @@ class Templates:
             ram_bytes=known.ram_bytes,
             template_id=str(template.template_id),
             ram_sha256=ram.sum_of(folder / RAM),
+            disk_sums=(disk,),
         )
         return self._store.publish(folder, manifest)
 

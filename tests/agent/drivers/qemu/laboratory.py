@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import secrets
 import shutil
 import tempfile
@@ -45,6 +46,18 @@ class Laboratory:
             return await self._resolver(name)
         except UnknownTemplate as error:
             raise AgentError(Code.UNKNOWN_TEMPLATE, str(error)) from error
+
+    @contextlib.asynccontextmanager
+    async def next_life(self) -> AsyncIterator[QemuDriver]:
+        """A second driver, opened, after the first was closed. Sandboxes that are there afterwards are removed."""
+        driver = self.second()
+        await driver.open()
+        try:
+            yield driver
+        finally:
+            for sandbox_id in await driver.leftovers():
+                await driver.remove(sandbox_id)
+            await driver.close()
 
     @contextlib.asynccontextmanager
     async def driver(self) -> AsyncIterator[QemuDriver]:
@@ -125,3 +138,21 @@ def flipped_bit(path: Path) -> Iterator[None]:
     yield
     path.write_bytes(original)
     assert path.stat().st_size == status.st_size
+
+
+@contextlib.contextmanager
+def flipped_bit_of_disk(path: Path) -> Iterator[None]:
+    """The same for a sparse file that nobody writes to: somewhere in what it holds."""
+    mode = path.stat().st_mode
+    path.chmod(0o644)
+    fd = os.open(path, os.O_RDWR)
+    try:
+        # qcow2 keeps its tables in front, so this is a guest's block
+        place = os.lseek(fd, path.stat().st_blocks * 512 // 2, os.SEEK_DATA)
+        original = os.pread(fd, 1, place)
+        os.pwrite(fd, bytes([original[0] ^ 1]), place)
+        yield
+        os.pwrite(fd, original, place)
+    finally:
+        os.close(fd)
+        path.chmod(mode)
