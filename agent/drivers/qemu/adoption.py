@@ -14,7 +14,7 @@ import structlog
 from agent.drivers.driver import ProcessIdentity
 from agent.drivers.qemu import records, saved, sockets, streaming
 from agent.drivers.qemu.cgroups import Groups
-from agent.drivers.qemu.disks import OVERLAY
+from agent.drivers.qemu.disks import OVERLAY, bound
 from agent.drivers.qemu.growth import grow
 from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.launch import RUN, Running
@@ -107,6 +107,9 @@ class Adopter:
             with contextlib.suppress(MonitorError):
                 await machine.running.monitor.run("cont")
         await asyncio.to_thread(saved.discard_pauses, machine.folder)
+        with contextlib.suppress(OSError):  # where that takes a privilege that is lacking, those keep what they have
+            # agents from before there was this limit set none
+            bound(machine.process.pid, max(spec.disk_size_mb, machine.image.manifest.disk_size_mb))
         try:
             await streaming.end(machine.running.monitor)
             await settle_chain(machine)

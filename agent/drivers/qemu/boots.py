@@ -106,6 +106,7 @@ class Booter:
                     guest_arguments=known.arguments,
                     accelerator=known.accelerator,
                     disk=image.disk(folder / chain.overlay, self.settings.data_dir, self.layers.below(chain)),
+                    disk_size_mb=spec.disk_size_mb,
                     ram_fd=self.store.empty_ram(),
                     ram_bytes=known.ram_bytes,
                     ram_shared=False,

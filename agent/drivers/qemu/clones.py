@@ -224,6 +224,7 @@ class Cloner:
             guest_arguments=image.manifest.arguments,
             accelerator=image.manifest.accelerator,
             disk=image.disk(folder / chain.overlay, self.settings.data_dir, self.snapshots.layers.below(chain)),
+            disk_size_mb=spec.disk_size_mb,
             ram_fd=ram_fd,
             ram_bytes=image.manifest.ram_bytes,
             ram_shared=False,

@@ -105,7 +105,7 @@ class QemuDriver:
             folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         # First of all: what an earlier agent's clones hold, user ids and groups, is free afterwards.
         await asyncio.to_thread(self._pool.open)
-        jail = find_jail(settings.qemu)
+        jail = await asyncio.to_thread(find_jail, settings.qemu)
         try:
             version = await prerequisites.qemu_version(jail.qemu)
         except (OSError, ValueError) as error:
@@ -121,6 +121,7 @@ class QemuDriver:
             groups=groups,
             uids=uids,
             changes_user=jail.changes_user,
+            raises_limits=jail.raises_limits,
             cloner=Cloner(settings, self._store, self._snapshots, self._prover, launcher, version),
             booter=Booter(settings, self._store, self._snapshots.layers, self._prover, launcher),
             shapes=Shapes(
@@ -206,7 +207,10 @@ class QemuDriver:
         """Of a template: a clone from the pool, or an ordinary one."""
         cloner, image = self._ready.cloner, await self._image(spec)
         check_disk_size(spec, image.manifest.disk_size_mb)
-        warm = await self._pool.take(image, spec, incarnation, self._folder(spec.sandbox_id))
+        warm = None
+        # One from the pool was started for a disk of its template's size, and may write no more than that needs.
+        if self._ready.raises_limits or spec.disk_size_mb == image.manifest.disk_size_mb:
+            warm = await self._pool.take(image, spec, incarnation, self._folder(spec.sandbox_id))
         if warm is not None:
             try:
                 return await cloner.settle_in(warm, spec, stage)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from agent.drivers.qemu.disks import bound
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.monitor import MonitorError
 from agent.errors import AgentError, Code
@@ -13,7 +14,8 @@ async def grow(machine: QemuMachine, disk_size_mb: int, known_mb: int, deadline_
     """Gives a running guest all of its overlay, which has `disk_size_mb` already (`disks.make_overlay`). `known_mb` is
     what the guest takes its disk for, or less: nothing is done if that is as much. May be repeated, at little cost.
 
-    Raises: AgentError START_FAILED; the machine runs on, with the disk that it had.
+    Raises: AgentError START_FAILED; the machine runs on, with the disk that it had. So it does if it was started for a
+    smaller disk, as those in the pool are, and its limit on files cannot be raised (`Jail.raises_limits`).
     """
     if disk_size_mb <= known_mb:
         return
@@ -21,10 +23,12 @@ async def grow(machine: QemuMachine, disk_size_mb: int, known_mb: int, deadline_
     try:
         async with asyncio.timeout(deadline_seconds):
             node = await top_node(machine)
+            # Nothing to do for a machine that was started for this size.
+            bound(machine.process.pid, disk_size_mb)
             # A guest from a memory image hears of its disk's size from nobody else, even if the overlay has it already.
             await machine.running.monitor.run("block_resize", node_name=node, size=size_bytes)
             await (await machine.link(deadline_seconds)).resize(size_bytes, deadline_seconds)
-    except (MonitorError, AgentError, TimeoutError) as error:
+    except (MonitorError, AgentError, OSError) as error:
         detail = error.message if isinstance(error, AgentError) else repr(error)
         raise AgentError(Code.START_FAILED, "The sandbox's disk could not be made larger.", detail=detail) from error
 

@@ -22,6 +22,7 @@ class Host:
     groups: Groups
     uids: UserIds
     changes_user: bool
+    raises_limits: bool
     cloner: Cloner
     booter: Booter
     shapes: Shapes

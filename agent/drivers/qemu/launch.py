@@ -14,6 +14,7 @@ import structlog
 from agent.drivers.qemu import arguments, records, sockets
 from agent.drivers.qemu.arguments import Boot, Disk, Handles
 from agent.drivers.qemu.cgroups import Group, Groups, Limits
+from agent.drivers.qemu.disks import overlay_bytes_max
 from agent.drivers.qemu.jail import Jail, View
 from agent.drivers.qemu.monitor import Monitor, MonitorError
 from agent.drivers.qemu.process import QemuProcess
@@ -40,6 +41,7 @@ class Plan:
     guest_arguments: Sequence[str]
     accelerator: str
     disk: Disk
+    disk_size_mb: int
     ram_fd: int
     ram_bytes: int
     ram_shared: bool
@@ -166,6 +168,7 @@ class Launcher:
             devices=(KVM,) if plan.accelerator == "kvm" else (),
         )
         gid = KVM.stat().st_gid if plan.accelerator == "kvm" else None
+        file_bytes_max = overlay_bytes_max(plan.disk_size_mb)
         descriptors = [plan.ram_fd, qmp.fileno(), link.fileno()]
         descriptors += [plan.state_fd] if plan.state_fd is not None else []
 
@@ -174,7 +177,10 @@ class Launcher:
                 if uid is not None:
                     os.chown(plan.disk.overlay, uid, uid)
                 return spawn(
-                    lambda info_fd: self._jail.command(words, uid=uid, gid=gid, view=view, info_fd=info_fd), descriptors
+                    lambda info_fd: self._jail.command(
+                        words, uid=uid, gid=gid, view=view, info_fd=info_fd, file_bytes_max=file_bytes_max
+                    ),
+                    descriptors,
                 )
 
         connection = sockets.connect(run, sockets.QMP)

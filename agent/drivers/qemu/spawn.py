@@ -45,6 +45,8 @@ def spawn(command: Callable[[int], Sequence[str]], pass_fds: Sequence[int]) -> S
                 stderr=stderr_fd,
                 pass_fds=(*pass_fds, info_write),
                 start_new_session=True,
+                # Python ignores SIGXFSZ and SIGPIPE. QEMU shall too: a write beyond its limit is an error, not its end.
+                restore_signals=False,
                 env=EMPTY_ENVIRONMENT,
                 cwd="/",
             )

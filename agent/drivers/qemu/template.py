@@ -116,6 +116,7 @@ class TemplateMaker:
                     guest_arguments=recipe.arguments,
                     accelerator=recipe.accelerator,
                     disk=Disk(folder / DISK, (recipe.base.disk,)),
+                    disk_size_mb=recipe.base.disk_size_mb,
                     ram_fd=ram_fd,
                     ram_bytes=ram_bytes,
                     ram_shared=True,

@@ -48,16 +48,24 @@ class Laboratory:
             raise AgentError(Code.UNKNOWN_TEMPLATE, str(error)) from error
 
     @contextlib.asynccontextmanager
-    async def next_life(self) -> AsyncIterator[QemuDriver]:
-        """A second driver, opened, after the first was closed. Sandboxes that are there afterwards are removed."""
+    async def opened(self) -> AsyncIterator[QemuDriver]:
+        """A second driver, opened and closed again; the first is closed."""
         driver = self.second()
         await driver.open()
         try:
             yield driver
         finally:
-            for sandbox_id in await driver.leftovers():
-                await driver.remove(sandbox_id)
             await driver.close()
+
+    @contextlib.asynccontextmanager
+    async def next_life(self) -> AsyncIterator[QemuDriver]:
+        """The same. Sandboxes that are there afterwards are removed."""
+        async with self.opened() as driver:
+            try:
+                yield driver
+            finally:
+                for sandbox_id in await driver.leftovers():
+                    await driver.remove(sandbox_id)
 
     @contextlib.asynccontextmanager
     async def driver(self) -> AsyncIterator[QemuDriver]:

@@ -1,15 +1,23 @@
 """What stands between a QEMU and the host, read from /proc of one that runs."""
 
+import dataclasses
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
 
-from agent.drivers.qemu import QemuDriver
+from agent.drivers.qemu import QemuDriver, launch
+from agent.drivers.qemu.disks import bound, overlay_bytes_max
+from agent.drivers.qemu.growth import grow
 from agent.drivers.qemu.machine import QemuMachine
-from tests.agent.drivers.qemu.laboratory import Laboratory, new_spec, start
+from agent.errors import AgentError
+from tests.agent.drivers.qemu.laboratory import Laboratory, new_spec, qemu_machine, run, shell, start
 
 pytestmark = pytest.mark.vm
+# random bytes past all that the file system of a new guest has
+NOISE = "dd if=/dev/urandom of=/dev/vda bs=1M seek=4000 count=30 oflag=direct 2>&1"
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 
@@ -17,6 +25,12 @@ def status_of(machine: QemuMachine) -> dict[str, str]:
     """The lines of /proc/PID/status."""
     lines = Path(f"/proc/{machine.process.pid}/status").read_text().splitlines()
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def limit_of(machine: QemuMachine, name: str) -> list[str]:
+    """The soft and the hard one."""
+    lines = Path(f"/proc/{machine.process.pid}/limits").read_text().splitlines()
+    return next(line for line in lines if line.startswith(name)).removeprefix(name).split()[:2]
 
 
 async def test_a_machine_is_jailed(driver: QemuDriver, laboratory: Laboratory) -> None:
@@ -36,8 +50,10 @@ async def test_a_machine_is_jailed(driver: QemuDriver, laboratory: Laboratory) -
     for namespace in NAMESPACES:
         assert (proc / "ns" / namespace).readlink() != Path("/proc/self/ns", namespace).readlink(), namespace
     assert status["NSpid"].split()[-1] == "1"
-    core = next(line for line in (proc / "limits").read_text().splitlines() if line.startswith("Max core"))
-    assert core.split()[4:6] == ["0", "0"]
+    assert limit_of(machine, "Max core file size") == ["0", "0"]
+    assert limit_of(machine, "Max file size") == [str(overlay_bytes_max(5120))] * 2
+    # beyond it there is an error, not the end of QEMU
+    assert int(status["SigIgn"], 16) & 1 << signal.SIGXFSZ - 1
 
 
 async def test_a_machine_sees_next_to_nothing(driver: QemuDriver, laboratory: Laboratory) -> None:
@@ -110,3 +126,65 @@ async def test_a_machine_holds_no_descriptor_but_its_own(driver: QemuDriver) -> 
 def _mode(proc: Path, entry: Path) -> int:
     lines = (proc / "fdinfo" / entry.name).read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("flags:")), 8)
+
+
+async def test_no_file_becomes_larger_than_its_limit_and_a_machine_that_tries_goes_on(
+    driver: QemuDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size_max = 24 << 20
+    monkeypatch.setattr(launch, "overlay_bytes_max", lambda _: size_max)
+    machine = await start(driver, new_spec())
+    overlay = machine.folder / "overlay.qcow2"
+    assert "Input/output error" in await shell(machine, f"{NOISE}; true")
+    assert size_max / 2 < overlay.stat().st_size <= size_max
+    assert machine.running.process.running
+    assert await run(machine, "echo", "goes on") == "goes on"
+    # without it there was nothing to complain of
+    monkeypatch.undo()
+    assert "31457280 bytes" in await shell(await start(driver, new_spec()), NOISE)
+
+
+async def test_the_limit_follows_the_size_of_the_disk(driver: QemuDriver, laboratory: Laboratory) -> None:
+    larger = dataclasses.replace(new_spec(), disk_size_mb=12_288)
+    machine = await start(driver, larger)
+    assert limit_of(machine, "Max file size") == [str(overlay_bytes_max(12_288))] * 2
+    if not driver._ready.raises_limits:
+        with pytest.raises(PermissionError):
+            bound(machine.process.pid, 20_480)
+        return
+    bound(machine.process.pid, 20_480)
+    assert limit_of(machine, "Max file size") == [str(overlay_bytes_max(20_480))] * 2
+    # as an agent from before there was a limit left it
+    resource.prlimit(machine.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    await driver.close()
+    async with laboratory.next_life() as other:
+        adopted = qemu_machine(await other.adopt(larger, machine.incarnation, machine.process) or machine)
+        assert adopted is not machine
+        assert limit_of(adopted, "Max file size") == [str(overlay_bytes_max(12_288))] * 2
+
+
+async def test_memory_is_no_file_that_is_limited(driver: QemuDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "overlay_bytes_max", lambda _: 64 << 20)
+    # a template that boots, whose memory is shared with its file, and a clone of it
+    machine = await start(driver, dataclasses.replace(new_spec(), memory_mb=576))
+    assert limit_of(machine, "Max file size") == [str(64 << 20)] * 2
+    assert await shell(machine, "head -c 200M /dev/zero | tr '\\0' x > /dev/shm/much; wc -c < /dev/shm/much") == str(
+        200 << 20
+    )
+    await driver.kill(machine)
+    driver._store.remove(machine.image.manifest.content_id)
+
+
+async def test_a_clone_that_may_not_have_a_larger_file_says_so(
+    driver: QemuDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where limits cannot be raised: `Driver.start` takes an ordinary clone then."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    machine = await start(driver, new_spec())
+    monkeypatch.setattr(resource, "prlimit", refuse)
+    with pytest.raises(AgentError, match="larger"):
+        await grow(machine, 6144, 5120, 20)
+    assert await run(machine, "echo", "goes on") == "goes on"
