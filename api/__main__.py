@@ -4,31 +4,21 @@ import argparse
 import asyncio
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 from pydantic import ValidationError
-from starlette.applications import Starlette
 
-from api.app import build_app
-from api.db.migrate import migrate
 from api.errors import Internal, NestboxError
 from api.http.connections import Connection
 from api.logs import configure_logs
-from api.owner import (
-    add_base_template,
-    create_host_token,
-    create_key,
-    create_user,
-    list_base_templates,
-    list_keys,
-    list_users,
-    remove_base_template,
-    reset_password,
-    revoke_key,
-)
-from api.schema.schema import build_schema, print_sdl
 from api.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+# What only one command needs is imported by that command: all of it together takes three times as long as the command.
 
 MESSAGE_BYTES_MAX = 1024 * 1024
 """One WebSocket message, the same as a body over HTTP."""
@@ -62,6 +52,8 @@ def serve(settings: Settings) -> None:
     Raises:
         OSError: the port is taken. Internal: a part that everything needs has failed; the log says how.
     """
+    from api.app import build_app  # noqa: PLC0415
+
     app = build_app(settings)
     failed: asyncio.Event = app.state.failed
     with listen(settings.api_host, settings.api_port) as listener:
@@ -70,7 +62,7 @@ def serve(settings: Settings) -> None:
         raise Internal("A part of the server failed, so it has ended; the log says how.")
 
 
-def server_config(app: Starlette, settings: Settings) -> uvicorn.Config:
+def server_config(app: "Starlette", settings: Settings) -> uvicorn.Config:
     """How the application is served."""
     return uvicorn.Config(
         app,
@@ -133,31 +125,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _printed(settings: Settings, arguments: argparse.Namespace) -> str | None:
-    """What a command prints; None for `serve`."""
+def _printed(settings: Settings, arguments: argparse.Namespace) -> str:
+    """What a command of the owner prints."""
+    from api import owner  # noqa: PLC0415
+
     match arguments.command:
         case "create-key":
-            work = create_key(settings, arguments.name, admin=arguments.admin, scopes=arguments.scopes)
+            work = owner.create_key(settings, arguments.name, admin=arguments.admin, scopes=arguments.scopes)
         case "list-keys":
-            work = list_keys(settings)
+            work = owner.list_keys(settings)
         case "revoke-key":
-            work = revoke_key(settings, arguments.key)
+            work = owner.revoke_key(settings, arguments.key)
         case "create-user":
-            work = create_user(settings, arguments.email, arguments.name, admin=arguments.admin)
+            work = owner.create_user(settings, arguments.email, arguments.name, admin=arguments.admin)
         case "list-users":
-            work = list_users(settings)
+            work = owner.list_users(settings)
         case "reset-password":
-            work = reset_password(settings, arguments.email)
+            work = owner.reset_password(settings, arguments.email)
         case "create-host-token":
-            work = create_host_token(settings)
+            work = owner.create_host_token(settings)
         case "list-base-templates":
-            work = list_base_templates(settings)
+            work = owner.list_base_templates(settings)
         case "add-base-template":
-            work = add_base_template(settings, arguments.name, arguments.description, arguments.disk_size_mb)
+            work = owner.add_base_template(settings, arguments.name, arguments.description, arguments.disk_size_mb)
         case "remove-base-template":
-            work = remove_base_template(settings, arguments.name)
-        case _:
-            return None
+            work = owner.remove_base_template(settings, arguments.name)
+        case command:
+            raise AssertionError(command)
     return asyncio.run(work)
 
 
@@ -165,17 +159,21 @@ def main() -> None:
     """Runs the command that is asked for."""
     arguments = _parser().parse_args()
     if arguments.command == "export-schema":
+        from api.schema.schema import build_schema, print_sdl  # noqa: PLC0415
+
         sys.stdout.write(print_sdl(build_schema()))
         return
     try:
         settings = Settings()
         configure_logs(settings.log_level)
         if arguments.command == "migrate":
+            from api.db.migrate import migrate  # noqa: PLC0415
+
             asyncio.run(migrate(settings.database_url.get_secret_value()))
-        elif (printed := _printed(settings, arguments)) is not None:
-            sys.stdout.write(printed + "\n")
-        else:
+        elif arguments.command in {None, "serve"}:
             serve(settings)
+        else:
+            sys.stdout.write(_printed(settings, arguments) + "\n")
     except ValidationError as error:
         # not the error's own text: it repeats what was given, passwords too
         reasons = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
