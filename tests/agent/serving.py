@@ -195,7 +195,12 @@ def creation(sandbox_id: str, generation: int = 1, **changes: object) -> pb.Crea
 @asynccontextmanager
 async def connected(port: int, token: str = TOKEN) -> AsyncIterator[Client]:
     # gRPC would hand out a connection to an agent that was killed just now
-    options = (("grpc.use_local_subchannel_pool", 1),)
+    options = (
+        ("grpc.use_local_subchannel_pool", 1),
+        # an agent that is being started refuses the first attempts: the next one is made soon, not after a second
+        ("grpc.initial_reconnect_backoff_ms", 50),
+        ("grpc.max_reconnect_backoff_ms", 100),
+    )
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         await asyncio.wait_for(channel.channel_ready(), DEADLINE_SECONDS)
         yield Client(HostAgentStub(channel), (("authorization", f"Bearer {token}"),))
