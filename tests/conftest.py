@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +15,10 @@ from api.db.migrate import migrate
 from nestbox.postgres import Postgres
 
 _TEMPLATE = "nestbox_template"
+
+# Hundreds of programs are started: they shall not compile the same modules again each. The Makefile says the same.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
