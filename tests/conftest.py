@@ -1,4 +1,4 @@
-"""What every test can have: a PostgreSQL server per run, and a fresh, migrated database per test."""
+"""What every test can have: a PostgreSQL server per run, a fresh, migrated database per test, and a memory image."""
 
 import asyncio
 import itertools
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -13,6 +14,8 @@ import pytest_asyncio
 
 from api.db.migrate import migrate
 from nestbox.postgres import Postgres
+from nestbox.settings import read_settings
+from tests import memory_images
 
 _TEMPLATE = "nestbox_template"
 
@@ -59,3 +62,17 @@ async def migrated_database(postgres: Postgres) -> AsyncIterator[str]:
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await admin.close()
+
+
+@pytest.fixture(scope="session")
+def cache_dir() -> Path:
+    """The installation's cache, with the base image: a test run must not build it a second time."""
+    return read_settings(os.environ, root=os.geteuid() == 0, home=Path.home()).cache_dir
+
+
+@pytest.fixture(scope="session", name="memory_images")
+def made_memory_images(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the memory image of the usual shape, for `memory_images.take`. It was booted in this run."""
+    folder = tmp_path_factory.getbasetemp() / memory_images.FOLDER
+    memory_images.make(folder, cache_dir)
+    return folder

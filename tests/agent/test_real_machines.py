@@ -12,8 +12,8 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from nestbox.settings import read_settings
 from proto.host.v1 import host_pb2 as pb
+from tests import memory_images as images
 from tests.agent.serving import Client, cause_of, new_sandbox, state_of
 from tests.agent.test_restart import AgentProcess
 from tests.waiting import eventually
@@ -25,14 +25,14 @@ SUMS = "sha256sum /root/disk /dev/shm/memory"
 
 
 @pytest.fixture
-def agent() -> Iterator[AgentProcess]:
+def agent(cache_dir: Path, memory_images: Path) -> Iterator[AgentProcess]:
     # Not below pytest's folders, which are closed to the users that machines run as.
     folder = Path(tempfile.mkdtemp(prefix="nestbox-test-", dir="/var/tmp"))
     folder.chmod(0o711)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    cache_dir = read_settings(os.environ, root=os.geteuid() == 0, home=Path.home()).cache_dir
+    images.take(memory_images, folder / "agent" / images.FOLDER)
     yield AgentProcess(
         folder / "agent",
         port,

@@ -61,7 +61,7 @@ def run_with(bug: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
     for name in COPIED:
         source, target = ROOT / name, folder / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("node_modules"))
         else:
             shutil.copy(source, target)
     # not inside of any repository, so that git takes the paths as they are

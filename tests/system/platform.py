@@ -15,9 +15,8 @@ from typing import Any
 
 import httpx
 
-from agent.drivers.qemu import manifests
-from agent.drivers.qemu.images import UNFINISHED
 from nestbox.postgres.server import free_port
+from tests import memory_images
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -162,43 +161,20 @@ class Platform:
         """What the agent keeps of a sandbox on disk."""
         return [*(self.data_dir / "agent/machines").glob(f"*{sandbox_id.removeprefix('sb-')}*")]
 
-    def take_images(self, kept: Path) -> None:
-        """Begins with the memory images of earlier platforms, which are named by what they are made of."""
-        _link_images(kept, self._images)
-
-    def give_images(self, kept: Path) -> None:
-        """Keeps its own for later ones."""
-        _link_images(self._images, kept)
-
-    @property
-    def _images(self) -> Path:
-        return self.data_dir / "agent/memory-images"
-
-
-def _link_images(source: Path, target: Path) -> None:
-    """No byte of them is copied: nobody writes to an image that is complete, as those are that have a manifest."""
-    for manifest in source.glob(f"*/{manifests.FILE}"):
-        name = manifest.parent.name
-        if not name.startswith(UNFINISHED) and not (target / name).exists():
-            target.mkdir(mode=0o711, parents=True, exist_ok=True)
-            shutil.copytree(manifest.parent, target / name, copy_function=os.link)
-
 
 @asynccontextmanager
 async def platform(images: Path | None = None) -> AsyncIterator[Platform]:
     """A platform that is not started yet; what is left of it afterwards is ended and removed. `images`: a folder with
-    the memory images of earlier ones, to which it adds its own."""
+    memory images that it begins with."""
     # Not pytest's own folder: PostgreSQL and QEMU run as other accounts, to which that is closed.
     folder = Path(tempfile.mkdtemp(prefix="nestbox-system-"))
     folder.chmod(0o711)
     created = Platform(folder)
     if images is not None:
-        created.take_images(images)
+        memory_images.take(images, created.data_dir / "agent" / memory_images.FOLDER)
     try:
         yield created
     finally:
-        if images is not None:
-            created.give_images(images)
         for pid in created.processes():
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from nestbox.settings import read_settings
 from tests.agent.images.archives import of_disk
 from tests.system.platform import ROOT, Platform, platform
 from tests.waiting import eventually
@@ -35,12 +34,13 @@ async def create(on: Platform, name: str) -> Any:
     return (await on.graphql(query, name=name))["createSandbox"]
 
 
-async def test_one_that_is_imported_is_used_at_once_and_kept_as_long_as_it_is_used(tmp_path: Path) -> None:
+async def test_one_that_is_imported_is_used_at_once_and_kept_as_long_as_it_is_used(
+    tmp_path: Path, cache_dir: Path
+) -> None:
     async with platform() as running:
         await running.start()
-        settings = read_settings(os.environ, root=os.geteuid() == 0, home=Path.home())
         # those of former recipes may lie there too
-        disk = max((settings.cache_dir / "images").glob("root-*/disk"), key=lambda path: path.stat().st_mtime)
+        disk = max((cache_dir / "images").glob("root-*/disk"), key=lambda path: path.stat().st_mtime)
         archive = await asyncio.to_thread(of_disk, disk, tmp_path)
         assert [error["code"] for error in (await create(running, "mine"))["userErrors"]] == ["NOT_FOUND"]
 

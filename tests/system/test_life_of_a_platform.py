@@ -2,11 +2,9 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -19,17 +17,9 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.system, pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module")
-def images() -> Iterator[Path]:
-    """Memory images that the tests here share; the first one that creates a sandbox makes them."""
-    folder = Path(tempfile.mkdtemp(prefix="nestbox-images-"))
-    yield folder
-    shutil.rmtree(folder)
-
-
 @pytest_asyncio.fixture
-async def nestbox(images: Path) -> AsyncIterator[Platform]:
-    async with platform(images) as created:
+async def nestbox(memory_images: Path) -> AsyncIterator[Platform]:
+    async with platform(memory_images) as created:
         yield created
 
 

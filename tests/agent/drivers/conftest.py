@@ -1,7 +1,6 @@
 """What tests of drivers share: a laboratory for real machines, and both drivers in turn."""
 
 import contextlib
-import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,17 +11,14 @@ import pytest_asyncio
 from agent.drivers.driver import Driver
 from agent.drivers.simulated import SimulatedDriver
 from agent.errors import AgentError
-from nestbox.settings import read_settings
 from tests.agent.drivers.bench import Bench
 from tests.agent.drivers.qemu.laboratory import Laboratory
 
 
 @pytest.fixture(scope="session")
-def laboratory() -> Iterator[Laboratory]:
-    """The data directory of this run, so that the memory image is made once; the base image comes from the
-    installation's cache."""
-    settings = read_settings(os.environ, root=os.geteuid() == 0, home=Path.home())
-    made = Laboratory(settings.cache_dir)
+def laboratory(cache_dir: Path, memory_images: Path) -> Iterator[Laboratory]:
+    """A data directory that the tests of drivers share."""
+    made = Laboratory(cache_dir, memory_images)
     yield made
     made.remove()
 

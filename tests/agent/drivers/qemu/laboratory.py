@@ -17,6 +17,7 @@ from agent.drivers.qemu.machine import QemuMachine
 from agent.errors import AgentError, Code
 from agent.images import BaseImage, Resolver, UnknownTemplate
 from agent.machine import Spec
+from tests import memory_images
 
 NO_STAGES = lambda _: None  # noqa: E731
 
@@ -32,13 +33,15 @@ def spec_of(template_name: str) -> Spec:
 
 
 class Laboratory:
-    """Shared by the tests of a run: the memory image is made once."""
+    """Shared by the tests of a run. Begins with memory images that were made before, if it is given any."""
 
-    def __init__(self, cache_dir: Path) -> None:
+    def __init__(self, cache_dir: Path, images: Path | None = None) -> None:
         # Not below pytest's folders, which are closed to the users that machines run as.
         self.data_dir = Path(tempfile.mkdtemp(prefix="nestbox-test-", dir="/var/tmp"))
         self.data_dir.chmod(0o711)
         self.settings = QemuSettings(data_dir=self.data_dir, cache_dir=cache_dir, pool_max=0)
+        if images is not None:
+            memory_images.take(images, self.settings.images_dir)
         self._resolver = Resolver(cache_dir, self.data_dir, lambda _: None)
 
     async def base_image(self, name: str = "base") -> BaseImage:

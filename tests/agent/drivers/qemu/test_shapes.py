@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -10,16 +11,16 @@ import pytest_asyncio
 from agent.drivers.qemu import QemuDriver, images
 from agent.errors import AgentError, Code
 from agent.machine import Spec
-from tests.agent.drivers.qemu.laboratory import Laboratory, run, shell, start
+from tests.agent.drivers.qemu.laboratory import Laboratory, new_spec, run, shell, start
 
 pytestmark = pytest.mark.vm
 MEMORY_MB = 192
 
 
 @pytest_asyncio.fixture
-async def own(laboratory: Laboratory) -> AsyncIterator[QemuDriver]:
+async def own(cache_dir: Path) -> AsyncIterator[QemuDriver]:
     """A driver with images of its own: the others' tests count theirs."""
-    made = Laboratory(laboratory.settings.cache_dir)
+    made = Laboratory(cache_dir)
     driver = made.second()
     await driver.open()
     yield driver
@@ -51,19 +52,18 @@ async def test_a_new_shape_boots_once_however_many_want_it(own: QemuDriver) -> N
     assert len(list(own._settings.images_dir.iterdir())) == len(listed)
 
 
-async def test_memory_of_images_that_nobody_uses_is_let_go(own: QemuDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_of_images_that_nobody_uses_is_let_go(driver: QemuDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "SEALED_UNUSED_MAX", 0)
-    await own.prepare("base", 1, MEMORY_MB)
-    [image] = own._store.all()
-    await own._store.sealed_ram(image)
-    assert own._store.let_go(()) == 0, "a start that is under way may have its descriptor"
+    [image] = driver._store.all()
+    await driver._store.sealed_ram(image)
+    assert driver._store.let_go(()) == 0, "a start that is under way may have its descriptor"
     monkeypatch.setattr(images, "SEALED_UNUSED_SECONDS", 0.0)
-    assert own._store.let_go({image.manifest.content_id}) == 0
-    assert own._store.let_go(()) == 1
-    assert await run(await start(own, _spec(1, MEMORY_MB)), "echo", "here") == "here"
+    assert driver._store.let_go({image.manifest.content_id}) == 0
+    assert driver._store.let_go(()) == 1
+    assert await run(await start(driver, new_spec()), "echo", "here") == "here"
 
 
-async def test_what_no_kernel_could_run_in_is_refused(own: QemuDriver) -> None:
+async def test_what_no_kernel_could_run_in_is_refused(driver: QemuDriver) -> None:
     with pytest.raises(AgentError) as caught:
-        await own.prepare("base", 1, 64)
+        await driver.prepare("base", 1, 64)
     assert caught.value.code is Code.UNSUPPORTED_SHAPE

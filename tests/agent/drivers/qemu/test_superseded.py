@@ -18,9 +18,9 @@ UPGRADED = "98.7.6"
 
 
 @pytest_asyncio.fixture
-async def own(laboratory: Laboratory) -> AsyncIterator[Laboratory]:
+async def own(cache_dir: Path, memory_images: Path) -> AsyncIterator[Laboratory]:
     """A laboratory of this test alone: what lies in it is counted."""
-    made = Laboratory(laboratory.settings.cache_dir)
+    made = Laboratory(cache_dir, memory_images)
     yield made
     made.remove()
 
