@@ -6,11 +6,13 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from api.errors import Unavailable
 
+PARAMETERS = RFC_9106_LOW_MEMORY
+"""Of new hashes: the RFC's second recommended option. Each takes 64 MiB, and a processor for tens of milliseconds."""
 HASHED_AT_ONCE = 2
-"""Each takes 64 MiB and a processor for some tens of milliseconds (RFC 9106's second recommended option)."""
 WAITING_MAX = 64
 """More than these wait some seconds for their turn, and are told to come again instead."""
 
@@ -21,7 +23,7 @@ class Passwords:
     """Makes and compares hashes. Nothing here knows whose they are."""
 
     def __init__(self) -> None:
-        self._hasher = PasswordHasher()
+        self._hasher = PasswordHasher.from_parameters(PARAMETERS)
         self._turn = asyncio.Semaphore(HASHED_AT_ONCE)
         self._waiting = 0
         self._unknown: str | None = None

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,6 +21,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import uvicorn
+from argon2.profiles import CHEAPEST
 from pydantic import SecretStr
 
 from api.__main__ import listen, server_config
@@ -28,12 +30,15 @@ from api.clock import SystemClock
 from api.db.database import Database
 from api.db.migrate import migrate
 from api.ids import new_id
+from api.services import passwords
 from api.services.api_keys import ApiKeys
 from api.settings import Settings
 from nestbox.postgres import Postgres
 from tests.api.client import Client
 
 START_SECONDS_MAX = 30.0
+PASSWORD_PARAMETERS = passwords.PARAMETERS
+"""As the product has them, for the test of them."""
 DASHBOARD_ORIGIN = "https://dashboard.example"
 
 
@@ -84,10 +89,18 @@ def _connects(port: int) -> bool:
     return False
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """Hashes that cost nothing: a good one takes 0.2 s of processor time, and tests make hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "PARAMETERS", CHEAPEST)
+        yield
+
+
 @pytest.fixture(scope="session")
-def simulated_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+def simulated_agent(memory: Path) -> Iterator[Agent]:
     """`python -m agent` with the simulated driver."""
-    directory = tmp_path_factory.mktemp("agent")
+    directory = Path(tempfile.mkdtemp(prefix="agent-", dir=memory))
     port = free_port()
     agent = Agent(f"127.0.0.1:{port}", directory / "token")
     environment = os.environ | {
