@@ -3,7 +3,10 @@
 import asyncio
 import itertools
 import os
+import re
+import shutil
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,9 +18,11 @@ import pytest_asyncio
 from api.db.migrate import migrate
 from nestbox.postgres import Postgres
 from nestbox.settings import read_settings
-from tests import memory_images
+from tests import in_memory, memory_images
 
 _TEMPLATE = "nestbox_template"
+_IN_MEMORY = ("agent/test_", "api/", "faults/", "invariants/")
+"""Where the tests are of the control plane, and of agents with simulated machines."""
 
 # Hundreds of programs are started: they shall not compile the same modules again each. The Makefile says the same.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -33,9 +38,35 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def memory() -> Iterator[Path]:
+    """A folder in memory, for this run."""
+    with in_memory.folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """An empty folder of this test: in memory, unless machines or what they are made of could lie in it."""
+    place = request.path.relative_to(Path(__file__).parent).as_posix()
+    if not place.startswith(_IN_MEMORY):
+        yield request.getfixturevalue("tmp_path_on_disk")
+        return
+    memory: Path = request.getfixturevalue("memory")
+    folder = Path(tempfile.mkdtemp(dir=memory))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def tmp_path_on_disk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Among those that pytest keeps for some runs."""
+    return tmp_path_factory.mktemp(re.sub(r"\W", "_", request.node.name)[:30])
+
+
+@pytest.fixture(scope="session")
+def postgres(memory: Path) -> Iterator[Postgres]:
     """The server of this run. Empty but for the template database, which is migrated once."""
-    with Postgres.temporary() as server:
+    with Postgres.temporary(memory) as server:
         server.ensure_database(_TEMPLATE)
         asyncio.run(migrate(server.url(_TEMPLATE)))
         yield server
@@ -73,6 +104,9 @@ def cache_dir() -> Path:
 @pytest.fixture(scope="session", name="memory_images")
 def made_memory_images(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the memory image of the usual shape, for `memory_images.take`. It was booted in this run."""
-    folder = tmp_path_factory.getbasetemp() / memory_images.FOLDER
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # one of all workers
+    folder /= memory_images.FOLDER
     memory_images.make(folder, cache_dir)
     return folder

@@ -89,10 +89,11 @@ class Postgres:
 
     @classmethod
     @contextlib.contextmanager
-    def temporary(cls) -> Iterator["Postgres"]:
-        """A server without durability in a folder that is removed afterwards: for tests."""
+    def temporary(cls, parent: Path | None = None) -> Iterator["Postgres"]:
+        """A server without durability in a folder that is removed afterwards: for tests. It is made in `parent`, which
+        every account can pass through, or where the system has its temporary files."""
         # Not pytest's tmp_path: that is closed to other accounts, so a server of root's could not live in it.
-        directory = Path(tempfile.mkdtemp(prefix="nestbox-postgres-"))
+        directory = Path(tempfile.mkdtemp(prefix="nestbox-postgres-", dir=parent))
         try:
             directory.chmod(0o711)
             with cls.start(directory, fsync=False) as server:

@@ -67,39 +67,40 @@ def test_up_refuses_a_port_that_is_taken_before_it_starts_anything(tmp_path: Pat
     assert not (tmp_path / "postgres").exists()
 
 
-def test_a_key_can_be_made_while_nothing_runs(reachable_folder: Path) -> None:
+def test_keys_can_be_made_and_listed_while_nothing_runs(reachable_folder: Path) -> None:
     first, second = (nestbox(reachable_folder, "key", "create", "--name", name) for name in ("first", "second"))
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
     assert first.stdout.startswith("nb_")
     assert len({first.stdout, second.stdout}) == 2
     assert len(first.stdout.splitlines()) == 1
+    listed = nestbox(reachable_folder, "key", "list").stdout.splitlines()
+    assert [row.split()[-1] for row in listed[1:]] == ["first", "second"]
     assert not (reachable_folder / "postgres/cluster/postmaster.pid").exists()
 
 
-def test_keys_are_listed_and_revoked_while_nothing_runs(reachable_folder: Path) -> None:
-    made = [nestbox(reachable_folder, "key", "create", "--name", name).stdout.strip() for name in ("mine", "lost one")]
-    listed = nestbox(reachable_folder, "key", "list").stdout
+def test_keys_are_listed_and_revoked(with_database: Path) -> None:
+    made = [nestbox(with_database, "key", "create", "--name", name).stdout.strip() for name in ("mine", "lost one")]
+    listed = nestbox(with_database, "key", "list").stdout
     heading, *rows = listed.splitlines()
     assert heading.split() == ["ID", "MAY", "CREATED", "LAST", "USED", "NAME"]
     assert [row.split(maxsplit=5)[1] for row in rows] == ["team_admin", "team_admin"]
     assert [row.split("never")[1].strip() for row in rows] == ["mine", "lost one"]
     assert all(key.rsplit("_", 1)[1] not in listed for key in made)
 
-    by_id = nestbox(reachable_folder, "key", "revoke", rows[0].split()[0])
+    by_id = nestbox(with_database, "key", "revoke", rows[0].split()[0])
     assert by_id.stdout == f"Revoked {rows[0].split()[0]}.\n", by_id.stderr
-    by_key = nestbox(reachable_folder, "key", "revoke", made[1])
+    by_key = nestbox(with_database, "key", "revoke", made[1])
     assert by_key.stdout == f"Revoked {rows[1].split()[0]}.\n", by_key.stderr
-    assert [row.split()[1] for row in nestbox(reachable_folder, "key", "list").stdout.splitlines()[1:]] == [
-        "revoked"
-    ] * 2
+    listed = nestbox(with_database, "key", "list").stdout
+    assert [row.split()[1] for row in listed.splitlines()[1:]] == ["revoked"] * 2
 
 
-@pytest.mark.parametrize("key", ["nonsense", "sb-01234567-89ab-7cde-8f01-23456789abcd", "-x"])
-def test_what_is_no_key_is_refused_in_a_sentence(reachable_folder: Path, key: str) -> None:
-    done = nestbox(reachable_folder, "key", "revoke", "--", key)
-    assert done.returncode == 1
-    assert "This names no key" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_is_no_key_is_refused_in_a_sentence(with_database: Path) -> None:
+    for key in ("nonsense", "sb-01234567-89ab-7cde-8f01-23456789abcd", "-x"):
+        done = nestbox(with_database, "key", "revoke", "--", key)
+        assert done.returncode == 1, key
+        assert "This names no key" in done.stderr, key
+        assert "Traceback" not in done.stderr, key
 
 
 def test_the_doctor_works_before_the_set_up(tmp_path: Path) -> None:
@@ -125,16 +126,16 @@ def test_the_packages_can_be_listed_by_any_python() -> None:
     assert set(RUNTIME) <= set(done.stdout.split())
 
 
-def test_a_key_can_be_made_with_fewer_scopes(reachable_folder: Path) -> None:
-    assert nestbox(reachable_folder, "key", "create", "--scopes", "read").returncode == 0
-    row = nestbox(reachable_folder, "key", "list").stdout.splitlines()[1]
+def test_a_key_can_be_made_with_fewer_scopes(with_database: Path) -> None:
+    assert nestbox(with_database, "key", "create", "--scopes", "read").returncode == 0
+    row = nestbox(with_database, "key", "list").stdout.splitlines()[1]
     assert row.split()[1] == "read"
-    done = nestbox(reachable_folder, "key", "create", "--scopes", "everything")
+    done = nestbox(with_database, "key", "create", "--scopes", "everything")
     assert done.returncode == 1
     assert "Scopes are read, write, team_admin" in done.stderr
 
 
-def test_accounts_are_made_listed_and_given_a_new_password_while_nothing_runs(reachable_folder: Path) -> None:
+def test_accounts_are_made_listed_and_given_a_new_password(reachable_folder: Path) -> None:
     made = nestbox(reachable_folder, "user", "create", "Me@Example.org", "--admin", "--name", "Me").stdout.strip()
     again = nestbox(reachable_folder, "user", "reset-password", "me@example.org").stdout.strip()
     assert len(made) == len(again) == 24

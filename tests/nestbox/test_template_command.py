@@ -2,13 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nestbox.commands.template import table
-from nestbox.database import start_embedded
 from nestbox.doctor.finding import Verdict
 from nestbox.doctor.templates import examine_templates, read_list
 from nestbox.platform.templates import Template
@@ -28,14 +26,6 @@ def listed(folder: Path, *words: str) -> dict[str, dict[str, object]]:
     done = nestbox(folder, "template", "list", "--json", *words)
     assert done.returncode == 0, done.stderr
     return {one["name"]: one for one in json.loads(done.stdout)}
-
-
-@pytest.fixture
-def with_database(reachable_folder: Path) -> Iterator[Path]:
-    """A data directory whose database runs, as that of a platform does."""
-    assert nestbox(reachable_folder, "key", "list").returncode == 0
-    with start_embedded(reachable_folder):
-        yield reachable_folder
 
 
 def test_a_template_can_be_made_while_nothing_runs(reachable_folder: Path) -> None:

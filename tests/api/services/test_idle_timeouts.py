@@ -108,12 +108,14 @@ async def test_extensions_race_expiries_and_always_win(running: Running) -> None
     made = await asyncio.gather(*(running.created(timeout_sec=1) for _ in range(12)))
     loop = asyncio.get_running_loop()
     begin = loop.time()
+    looking = asyncio.Lock()  # there is one connection to look with
 
     async def extend(sandbox_id: UUID, after_seconds: float) -> bool:
         """Whether it was accepted before the sandbox was known to be paused."""
         await eventually(lambda: loop.time() >= begin + after_seconds)
         await running.services.timeouts.set(running.principal, sandbox_id, 600)
-        events = await running.events(sandbox_id)
+        async with looking:
+            events = await running.events(sandbox_id)
         accepted = next(event for event in events if event["kind"] == "sandbox.set_timeout")
         return json.loads(accepted["before"])["state"] in {"running", "pausing"}
 
