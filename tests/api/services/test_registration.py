@@ -204,6 +204,7 @@ async def test_a_certificate_is_renewed_before_it_expires(
             name, replica = server_name(identity), authority.certify_replica(datetime.now(UTC))
             answer = await call(address, name, authority.certificate, replica.key, replica.certificate)
             assert answer.certificate_expires_at.ToDatetime(UTC) == link.expires_at
+            await eventually(lambda: _reachable(running, identity))
             await running.created()
 
 
