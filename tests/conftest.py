@@ -104,9 +104,6 @@ def cache_dir() -> Path:
 @pytest.fixture(scope="session", name="memory_images")
 def made_memory_images(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the memory image of the usual shape, for `memory_images.take`. It was booted in this run."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # one of all workers
-    folder /= memory_images.FOLDER
+    folder = tmp_path_factory.getbasetemp() / memory_images.FOLDER
     memory_images.make(folder, cache_dir)
     return folder

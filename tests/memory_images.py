@@ -3,7 +3,6 @@
 Images are named by what they are made of, and nobody writes to one that is complete: so those who take one link it.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -22,24 +21,18 @@ _MAKE_SECONDS = 900  # a computer with nothing in its cache builds the base imag
 
 
 def make(folder: Path, cache_dir: Path) -> None:
-    """Boots a template with the agent's own command and keeps its image in `folder`, unless one is there. Of processes
-    that do this at once the first boots, and the others wait."""
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if any(folder.glob(f"*/{manifests.FILE}")):
-            return
-        # not below pytest's folders, which are closed to the users that machines run as
-        data_dir = Path(tempfile.mkdtemp(prefix="nestbox-test-", dir="/var/tmp"))
-        try:
-            data_dir.chmod(0o711)
-            settings = {"NESTBOX_AGENT_DATA_DIR": str(data_dir), "NESTBOX_CACHE_DIR": str(cache_dir)}
-            environment = {name: value for name, value in os.environ.items() if not name.startswith("NESTBOX_")}
-            command = [sys.executable, "-m", "agent", "build-image"]
-            subprocess.run(command, cwd=_ROOT, env=environment | settings, timeout=_MAKE_SECONDS, check=True)
-            take(data_dir / FOLDER, folder)
-        finally:
-            shutil.rmtree(data_dir)
+    """Boots a template with the agent's own command and keeps its image in `folder`."""
+    # not below pytest's folders, which are closed to the users that machines run as
+    data_dir = Path(tempfile.mkdtemp(prefix="nestbox-test-", dir="/var/tmp"))
+    try:
+        data_dir.chmod(0o711)
+        settings = {"NESTBOX_AGENT_DATA_DIR": str(data_dir), "NESTBOX_CACHE_DIR": str(cache_dir)}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("NESTBOX_")}
+        command = [sys.executable, "-m", "agent", "build-image"]
+        subprocess.run(command, cwd=_ROOT, env=environment | settings, timeout=_MAKE_SECONDS, check=True)
+        take(data_dir / FOLDER, folder)
+    finally:
+        shutil.rmtree(data_dir)
 
 
 def take(source: Path, target: Path) -> None:

@@ -57,8 +57,9 @@ async def test_an_imported_root_file_system_boots_without_a_busybox_of_its_own(
     assert images_of(laboratory) == {"base"}
 
 
-async def test_more_packages_are_there_when_it_runs(driver: QemuDriver, laboratory: Laboratory, tmp_path: Path) -> None:
-    await build_template(tmp_path / "cache", laboratory.data_dir, "with-hello", ["hello"], quiet)
+async def test_more_packages_are_there_when_it_runs(driver: QemuDriver, laboratory: Laboratory) -> None:
+    # from the installation's cache, like the base image: a disk is made of its packages once
+    await build_template(laboratory.settings.cache_dir, laboratory.data_dir, "with-hello", ["hello"], quiet)
     try:
         spec = spec_of("with-hello")
         machine = await start(driver, spec)
