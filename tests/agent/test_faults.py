@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import socket
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -11,6 +11,7 @@ import pytest
 
 from agent.faults import POINTS, ArmedFaults, Kind
 from agent.machine import State
+from nestbox.postgres.server import free_port
 from proto.host.v1 import host_pb2 as pb
 from tests.agent.serving import Client, Clock, Served, cause_of, new_sandbox, serving, state_of, uuid_of
 from tests.agent.test_idle import settled, until
@@ -194,11 +195,16 @@ def expected(point: str) -> set[str]:
 @pytest.mark.timeout(400)
 async def test_an_agent_that_is_killed_at_any_step_is_followed_by_one_that_settles_it(tmp_path: Path) -> None:
     """Each agent is killed at another point; the next one must find what is left of it as it should be."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    agent = AgentProcess(tmp_path / "agent", port)
-    sandboxes = {point: new_sandbox() for point in POINTS}
+    middle = len(POINTS) // 2
+    async with asyncio.TaskGroup() as group:
+        # each mostly waits for a program to start, on a processor of its own
+        for name, points in (("first", POINTS[:middle]), ("second", POINTS[middle:])):
+            group.create_task(_killed_at_each(tmp_path / name, points))
+
+
+async def _killed_at_each(folder: Path, points: Sequence[str]) -> None:
+    agent = AgentProcess(folder, free_port())
+    sandboxes = {point: new_sandbox() for point in points}
     async with agent.running() as (_, client):
         for point, sandbox_id in sandboxes.items():
             await prepare(client, command_of(point), sandbox_id)
