@@ -95,6 +95,7 @@ def _services(settings: Settings) -> Services:
         agent_token=settings.agent_token(),
         authority=authority_in(settings.authority_dir),
         limits=Limits(**{field.name: getattr(settings, f"quota_{field.name}") for field in fields(Limits)}),
+        teams_per_user=settings.teams_per_user,
         shares_emulated=settings.emulated_shared,
         faults=armed(settings.api_faults),
     )

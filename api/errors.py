@@ -77,10 +77,22 @@ class NoCapacity(NestboxError):
 
 
 class TooMany(NestboxError):
-    """Too much was tried in too short a time: the caller has to wait."""
+    """Too much was tried in too short a time: the caller has to wait, so long at the most."""
 
     default_code = "THROTTLED"
     retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        detail: str = "",
+        path: tuple[str, ...] = (),
+        retry_after_seconds: int = 60,
+    ) -> None:
+        super().__init__(message, code=code, detail=detail, path=path)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unavailable(NestboxError):

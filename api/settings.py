@@ -57,7 +57,11 @@ class Settings(BaseSettings):
     quota_templates: _Limit = None
     quota_operations: _Limit = None
     quota_requests_per_minute: Annotated[int, Field(ge=1, le=2**31 - 1)] = 60_000
-    """Of one team to one replica. The default is about what one can answer: no team takes all of it for long."""
+    """Of one team to one replica, evenly: those of five seconds may come at once. The default is about what one can
+    answer."""
+    teams_per_user: Annotated[int, Field(ge=0, le=100)] = 100
+    """How many teams somebody may be in who makes another: each has limits of its own. 0: only platform admins make
+    teams."""
     emulated_shared: bool = True
     """Whether several teams may have sandboxes on one host whose isolation is EMULATED. False gives such a host to the
     team that has sandboxes there, until it has none."""

@@ -78,6 +78,8 @@ _CREATE = f"""WITH named AS (
     ORDER BY h.memory_total_mb - (
         SELECT coalesce(sum(memory_mb), 0) FROM sandboxes
         WHERE host_id = h.id AND state <> 'deleted' AND state = ANY($13::text[])
+            -- one that is paused has no machine while its snapshot is taken
+            AND NOT (state = 'snapshotting' AND goal = 'paused')
     ) DESC, h.id LIMIT 1
 ), moved AS (
     INSERT INTO sandboxes (id, team_id, template_id, host_id, name, labels, environment, vcpus, memory_mb, disk_size_mb,

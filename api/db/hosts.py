@@ -113,7 +113,7 @@ class Candidate:
     """A host that answers: what it has for a new sandbox of one team and template, as it last said."""
 
     isolation: Isolation
-    memory_free_mb: int
+    memory_total_mb: int
     has_template: bool
     """Complete, of a template that is not a base template; those, every host has or makes."""
     serves_others: bool
@@ -125,7 +125,7 @@ async def candidates(
 ) -> tuple[Candidate, ...]:
     """Those of these hosts that answer."""
     rows = await database.rows(
-        """SELECT h.isolation, h.memory_free_mb,
+        """SELECT h.isolation, h.memory_total_mb,
             EXISTS (SELECT FROM template_hosts x WHERE x.template_id = $2 AND x.host_id = h.id AND x.ready)
                 AS has_template,
             EXISTS (SELECT FROM sandboxes s WHERE s.host_id = h.id AND s.team_id <> $1 AND s.state <> 'deleted'
@@ -138,7 +138,7 @@ async def candidates(
     return tuple(
         Candidate(
             Isolation(row["isolation"] or Isolation.NONE),
-            row["memory_free_mb"],
+            row["memory_total_mb"],
             row["has_template"],
             row["serves_others"],
         )

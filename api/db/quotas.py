@@ -15,22 +15,28 @@ _NAMES = tuple(field.name for field in fields(Limits))
 _LIMITS = ", ".join(f"q.{name} AS limit_{name}" for name in _NAMES)
 _KEPT = (TemplateState.CREATING, TemplateState.READY)
 
+_HAS_MACHINE = "state = ANY($3::text[]) AND NOT (state = 'snapshotting' AND goal = 'paused')"
+"""In SQL, of a sandbox: one that is paused has no machine while its snapshot is taken. $3 are `HOLDS_CAPACITY`."""
+_HAS_SAVED_MEMORY = "state IN ('paused', 'resuming') OR (state = 'snapshotting' AND goal = 'paused')"
+
 _OF_TEAMS = f"""SELECT t.id, {_LIMITS}, s.*, x.*, o.* FROM teams t LEFT JOIN team_quotas q ON q.team_id = t.id
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE state = ANY($2::text[])) AS sandboxes,
-        coalesce(sum(vcpus) FILTER (WHERE state = ANY($3::text[])), 0)::bigint AS vcpus,
-        coalesce(sum(memory_mb) FILTER (WHERE state = ANY($3::text[])), 0)::bigint AS memory_mb,
-        coalesce(sum(disk_size_mb) FILTER (WHERE state = ANY($2::text[])), 0)::bigint AS sandbox_disk_mb
+        coalesce(sum(vcpus) FILTER (WHERE {_HAS_MACHINE}), 0)::bigint AS vcpus,
+        coalesce(sum(memory_mb) FILTER (WHERE {_HAS_MACHINE}), 0)::bigint AS memory_mb,
+        (coalesce(sum(disk_size_mb) FILTER (WHERE state = ANY($2::text[])), 0)
+            + coalesce(sum(memory_mb) FILTER (WHERE {_HAS_SAVED_MEMORY}), 0))::bigint AS sandbox_disk_mb,
+        count(*) FILTER (WHERE state = 'pending' AND fork_id IS NOT NULL) AS waiting_children
     FROM sandboxes WHERE team_id = t.id AND state <> 'deleted'
 ) s CROSS JOIN LATERAL (
-    SELECT count(*) AS templates, coalesce(sum(disk_size_mb), 0)::bigint AS template_disk_mb
+    SELECT count(*) AS templates, coalesce(sum(disk_size_mb + coalesce(memory_mb, 0)), 0)::bigint AS template_disk_mb
     FROM templates WHERE team_id = t.id AND state = ANY($4::text[])
 ) x CROSS JOIN LATERAL (
     SELECT count(*) AS operations FROM operations WHERE team_id = t.id AND state = 'running'
 ) o WHERE t.id = ANY($1::uuid[])"""
 
 _SET = f"""INSERT INTO team_quotas (team_id, updated_at, {", ".join(_NAMES)})
-SELECT t.id, $2, {", ".join(f"${number}::integer" for number in range(3, 3 + len(_NAMES)))} FROM teams t WHERE t.id = $1
+VALUES ($1, $2, {", ".join(f"${number}" for number in range(3, 3 + len(_NAMES)))})
 ON CONFLICT (team_id) DO UPDATE SET updated_at = excluded.updated_at,
     {", ".join(f"{name} = excluded.{name}" for name in _NAMES)}"""
 
@@ -42,16 +48,16 @@ async def limits(database: Statements, team_id: UUID) -> Limits:
 
 
 async def of_teams(database: Statements, team_ids: Collection[UUID]) -> dict[UUID, Quota]:
-    """What was set for these teams, and the sums over their rows as they are now."""
+    """What was set for these teams, as `own` and as `limits`, and the sums over their rows as they are now."""
     rows = await database.rows(
         _OF_TEAMS, list(team_ids), sorted(HOLDS_DISK), sorted(HOLDS_CAPACITY), [state.value for state in _KEPT]
     )
-    return {row["id"]: Quota(_limits(row), _used(row)) for row in rows}
+    return {row["id"]: Quota(_limits(row), _used(row), _limits(row)) for row in rows}
 
 
-async def set_limits(database: Statements, team_id: UUID, wanted: Limits, now: datetime) -> bool:
-    """Sets all limits of a team anew; False when there is no such team."""
-    return await database.execute(_SET, team_id, now, *astuple(wanted)) > 0
+async def set_limits(database: Statements, team_id: UUID, wanted: Limits, now: datetime) -> None:
+    """Sets all limits of a team anew."""
+    await database.execute(_SET, team_id, now, *astuple(wanted))
 
 
 def _limits(row: Row) -> Limits:
@@ -59,5 +65,11 @@ def _limits(row: Row) -> Limits:
 
 
 def _used(row: Row) -> Amounts:
-    disk_mb = row["sandbox_disk_mb"] + row["template_disk_mb"]
-    return {resource: disk_mb if resource is Resource.DISK_MB else row[resource.value] for resource in Resource}
+    return {
+        Resource.SANDBOXES: row["sandboxes"],
+        Resource.VCPUS: row["vcpus"],
+        Resource.MEMORY_MB: row["memory_mb"],
+        Resource.DISK_MB: row["sandbox_disk_mb"] + row["template_disk_mb"],
+        Resource.TEMPLATES: row["templates"],
+        Resource.OPERATIONS: row["operations"] + row["waiting_children"],
+    }

@@ -1,9 +1,10 @@
 """Quotas: how much a team may have at once, and how often it may ask."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
+from api.domain.sandbox.creation import Shape
 from api.errors import Invalid, NoCapacity
 
 LIMIT_MAX = 2**31 - 1
@@ -16,15 +17,16 @@ class Resource(StrEnum):
     SANDBOXES = "sandboxes"
     """Those in a state of `HOLDS_DISK`."""
     VCPUS = "vcpus"
-    """Of sandboxes in a state of `HOLDS_CAPACITY`: one that is paused or stopped uses none."""
+    """Of sandboxes in a state of `HOLDS_CAPACITY`: one that is paused, stopped or being deleted uses none."""
     MEMORY_MB = "memory_mb"
     """As vCPUs, in MiB."""
     DISK_MB = "disk_mb"
-    """The sizes of the disks of sandboxes and templates in MiB, not the blocks that they take."""
+    """The sizes of the disks of sandboxes and templates in MiB, and of the memory that is saved of them: not the blocks
+    that they take."""
     TEMPLATES = "templates"
     """Those that are ready or being made."""
     OPERATIONS = "operations"
-    """Commands that have not ended."""
+    """Commands that have not ended, and children of forks that wait for theirs."""
 
 
 _UNITS: Mapping[Resource, tuple[str, str]] = {
@@ -39,12 +41,27 @@ _UNITS: Mapping[Resource, tuple[str, str]] = {
 Amounts = Mapping[Resource, int]
 """How much of what; nothing of what is left out."""
 
-PLACING = frozenset({Resource.SANDBOXES, Resource.VCPUS, Resource.MEMORY_MB, Resource.DISK_MB, Resource.OPERATIONS})
-"""What a new sandbox takes."""
-RUNNING_AGAIN = frozenset({Resource.VCPUS, Resource.MEMORY_MB, Resource.OPERATIONS})
-"""What a sandbox takes that is resumed or started; its disk is there."""
-KEEPING = frozenset({Resource.TEMPLATES, Resource.DISK_MB, Resource.OPERATIONS})
-"""What a new template takes."""
+
+def taken_by_sandboxes(shape: Shape, count: int = 1) -> Amounts:
+    """What new sandboxes of a shape take, and the commands that make them."""
+    return {
+        Resource.SANDBOXES: count,
+        Resource.VCPUS: count * shape.vcpus,
+        Resource.MEMORY_MB: count * shape.memory_mb,
+        Resource.DISK_MB: count * shape.disk_size_mb,
+        Resource.OPERATIONS: count,
+    }
+
+
+def taken_to_run(shape: Shape) -> Amounts:
+    """What a sandbox takes that is resumed or started; its disk is there."""
+    return {Resource.VCPUS: shape.vcpus, Resource.MEMORY_MB: shape.memory_mb, Resource.OPERATIONS: 1}
+
+
+def taken_by_template(shape: Shape) -> Amounts:
+    """What a template takes that is made of a sandbox: its disk, its memory, and the command."""
+    disk_mb = shape.disk_size_mb + shape.memory_mb
+    return {Resource.TEMPLATES: 1, Resource.DISK_MB: disk_mb, Resource.OPERATIONS: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +95,34 @@ UNLIMITED = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a team may have, and what it has."""
+    """What a team may have, and what it has. `own` are the limits that an admin set for it; the others are defaults."""
 
     limits: Limits
     used: Amounts
+    own: Limits = UNLIMITED
 
 
 def check_limits(limits: Limits) -> Limits:
     """The limits, if they can be kept. Raises: Invalid."""
     for field in fields(Limits):
         value = getattr(limits, field.name)
-        if value is not None and not 0 <= value <= LIMIT_MAX:
-            raise Invalid(f"A limit is a number from 0 to {LIMIT_MAX:,}, not {value:,}.", path=(_camel(field.name),))
+        # without any request nobody of the team could do anything, nor undo it
+        least = 1 if field.name == "requests_per_minute" else 0
+        if value is not None and not least <= value <= LIMIT_MAX:
+            sentence = f"This limit is a number from {least} to {LIMIT_MAX:,}, not {value:,}."
+            raise Invalid(sentence, path=(_camel(field.name),))
     return limits
 
 
-def exceeded(quota: Quota, resources: Collection[Resource], wanted: Amounts | None = None) -> NoCapacity | None:
-    """The error that says which limits a team is beyond, or would be with `wanted` more, and by how much; None if it is
-    within them all. Only limits of `resources` are looked at: what takes no memory is not refused for memory."""
+def exceeded(quota: Quota, wanted: Amounts, *, includes_it: bool = False) -> NoCapacity | None:
+    """The error that says which limits a team would be beyond if it had `wanted` more, and by how much; None if it
+    would be within them all. Only limits of what is wanted are looked at: what takes no memory is not refused for
+    memory. `includes_it`: what the team has includes what is wanted already."""
     over: list[str] = []
     for resource in Resource:
         limit = quota.limits.of(resource)
-        total = quota.used.get(resource, 0) + (wanted or {}).get(resource, 0)
-        if resource in resources and limit is not None and total > limit:
+        total = quota.used.get(resource, 0) + (0 if includes_it else wanted.get(resource, 0))
+        if resource in wanted and limit is not None and total > limit:
             one, many = _UNITS[resource]
             over.append(f"{total:,} {one if total == 1 else many}, {total - limit:,} more than it may have")
     if not over:

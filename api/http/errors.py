@@ -20,8 +20,6 @@ from api.http.json import JSONResponse
 _log = structlog.get_logger(__name__)
 
 INTERNAL_MESSAGE = "Something went wrong on our side. If it happens again, report it with the request id."
-RETRY_AFTER_SECONDS = {"THROTTLED": 60, "RATE_LIMITED": 1}
-"""By code: tries are counted within a minute, requests become free evenly."""
 _STATUSES: tuple[tuple[type[NestboxError], int], ...] = (
     (Invalid, 400),
     (Unauthenticated, 401),
@@ -65,6 +63,6 @@ def headers_of(error: Exception) -> dict[str, str]:
     """The headers that go with an error."""
     if isinstance(error, Unauthenticated):
         return {"www-authenticate": "Bearer"}
-    if isinstance(error, TooMany) and error.code in RETRY_AFTER_SECONDS:
-        return {"retry-after": str(RETRY_AFTER_SECONDS[error.code])}
+    if isinstance(error, TooMany):
+        return {"retry-after": str(error.retry_after_seconds)}
     return {}

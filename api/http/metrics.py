@@ -37,9 +37,10 @@ class Traffic:
         )
 
     def note(self, path: str, status: int, seconds: float) -> None:
-        """Counts one request. Its path is shortened to a few routes: what comes from outside must not grow a metric."""
+        """Counts one request; status 0 is that of a client that went away first, which nginx calls 499. Its path is
+        shortened to a few routes: what comes from outside must not grow a metric."""
         route = next((route for route in _ROUTES if path == route or path.startswith(f"{route}/")), "other")
-        self._seconds.labels(route, str(status)).observe(seconds)
+        self._seconds.labels(route, str(status or 499)).observe(seconds)
 
 
 class MetricsEndpoint:

@@ -34,7 +34,9 @@ SEND_SECONDS_MAX = 10.0
 """For a client that stopped reading; until then its buffers hold what it is sent."""
 CLOSE_SECONDS_MAX = 1.0
 SOCKETS_PER_TEAM_MAX = 5_000
-"""On one replica: about 60 KiB each, 300 MiB. Somebody without a team counts alone."""
+"""On one replica, of those that it has in all. Somebody without a team counts alone."""
+SOCKETS_MAX = 10_000
+"""About 60 KiB each: 600 MiB."""
 
 
 class GraphQLOverWebSocket:
@@ -69,8 +71,8 @@ class _Places:
     def one(self, principal: Principal) -> Iterator[None]:
         """A place for a socket. Raises: Closing: the team has none left."""
         owner = principal.id if principal.team_id == NO_TEAM_ID else principal.team_id
-        if self._taken[owner] >= SOCKETS_PER_TEAM_MAX:
-            raise Closing(4429, "Too many connections of this team")
+        if self._taken[owner] >= SOCKETS_PER_TEAM_MAX or self._taken.total() >= SOCKETS_MAX:
+            raise Closing(1013, "Too many connections, try again later")
         self._taken[owner] += 1
         try:
             yield

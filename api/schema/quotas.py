@@ -1,8 +1,10 @@
 """What teams may have, what they have, and whether a sandbox more would fit."""
 
+from dataclasses import fields
 from typing import Annotated
 
 import strawberry
+from strawberry import UNSET
 
 from api.domain import quota as domain
 from api.domain.quota import Resource
@@ -14,7 +16,7 @@ from api.schema.fields import command, resolved
 from api.schema.sandbox_commands import CreateSandboxInput, creation
 from api.schema.templates import Template, template
 
-DEFAULT = "null: what the platform's settings say."
+DEFAULT = "null: again what the platform's settings say."
 
 
 @strawberry.type(description="One thing that a team has some of.")
@@ -22,21 +24,27 @@ class QuotaLine:
     used: float = strawberry.field(description="How much it has: a whole number, summed up when it is asked for.")
     limit: int | None = strawberry.field(description="How much it may have at most; null: as much as there is.")
     left: float | None = strawberry.field(description="How much more it may have; null without a limit.")
+    is_default: bool = strawberry.field(
+        description="Whether the limit is that of the platform's settings; false when an admin set one for the team."
+    )
 
 
 @strawberry.type(description="What a team may have at once, and has. MB means MiB.")
 class Quota:
     sandboxes: QuotaLine = strawberry.field(description="Sandboxes that are neither FAILED nor DELETED.")
     vcpus: QuotaLine = strawberry.field(
-        description="Virtual CPUs of sandboxes that run, or are on their way from or to running; paused ones use none."
+        description="Virtual CPUs of sandboxes that run, or are on their way to or from running; those that are "
+        "paused, stopped or being deleted use none."
     )
     memory_mb: QuotaLine = strawberry.field(description="Memory of the same sandboxes.")
     disk_mb: QuotaLine = strawberry.field(
-        description="Sizes of the disks of sandboxes and templates; `usage` has the blocks that they take."
+        description="Sizes of the disks of sandboxes and templates, and of memory that is saved; `usage` has the "
+        "blocks that they take."
     )
     templates: QuotaLine = strawberry.field(description="Templates of the team that are ready or being made.")
     operations: QuotaLine = strawberry.field(
-        description="Commands that have not ended. What gives something back (pause, delete) is never refused."
+        description="Commands that have not ended, each child of a fork among them. What gives something back (pause, "
+        "delete) is never refused."
     )
     requests_per_minute: int | None = strawberry.field(
         description="How many requests the team may send in a minute to one replica of the API; null: any number."
@@ -60,17 +68,17 @@ class CreateExplanation:
     shape: Shape | None = strawberry.field(description="What it would get; null when that is not known.")
 
 
-@strawberry.input(description="What a team may have from now on: all of it, so that what is left out is the default.")
+@strawberry.input(description="What a team may have from now on; what is left out stays as it was.")
 class AdminSetTeamQuotaInput:
     team_id: strawberry.ID = strawberry.field(description="The team: `team-…`.")
-    sandboxes: int | None = strawberry.field(default=None, description=f"Sandboxes at most; {DEFAULT}")
-    vcpus: int | None = strawberry.field(default=None, description=f"Virtual CPUs at most; {DEFAULT}")
-    memory_mb: int | None = strawberry.field(default=None, description=f"MiB of memory at most; {DEFAULT}")
-    disk_mb: int | None = strawberry.field(default=None, description=f"MiB of disk at most; {DEFAULT}")
-    templates: int | None = strawberry.field(default=None, description=f"Templates at most; {DEFAULT}")
-    operations: int | None = strawberry.field(default=None, description=f"Commands at once at most; {DEFAULT}")
+    sandboxes: int | None = strawberry.field(default=UNSET, description=f"Sandboxes at most; {DEFAULT}")
+    vcpus: int | None = strawberry.field(default=UNSET, description=f"Virtual CPUs at most; {DEFAULT}")
+    memory_mb: int | None = strawberry.field(default=UNSET, description=f"MiB of memory at most; {DEFAULT}")
+    disk_mb: int | None = strawberry.field(default=UNSET, description=f"MiB of disk at most; {DEFAULT}")
+    templates: int | None = strawberry.field(default=UNSET, description=f"Templates at most; {DEFAULT}")
+    operations: int | None = strawberry.field(default=UNSET, description=f"Commands at once at most; {DEFAULT}")
     requests_per_minute: int | None = strawberry.field(
-        default=None, description=f"Requests a minute at most; {DEFAULT} It holds within ten seconds."
+        default=UNSET, description=f"Requests a minute at most; {DEFAULT} It holds within ten seconds."
     )
 
 
@@ -89,8 +97,8 @@ class QuotaQueries:
         return quota(await info.context.services.quotas.own(info.context.principal))
 
     @resolved(
-        "Whether a sandbox could be created now, and everything that blocks it: quota, template, shape, hosts. Creates "
-        "nothing. Needs the scope WRITE."
+        "Whether a sandbox could be created now, and everything that blocks it: quota, template, shape, hosts. What a "
+        "host has free is seen when it is tried. Creates nothing. Needs the scope WRITE."
     )
     async def explain_create(
         self,
@@ -123,17 +131,10 @@ class QuotaCommands:
     ) -> AdminSetTeamQuotaPayload:
         context = info.context
         try:
-            limits = domain.Limits(
-                sandboxes=wanted.sandboxes,
-                vcpus=wanted.vcpus,
-                memory_mb=wanted.memory_mb,
-                disk_mb=wanted.disk_mb,
-                templates=wanted.templates,
-                operations=wanted.operations,
-                requests_per_minute=wanted.requests_per_minute,
-            )
+            given = {field.name: getattr(wanted, field.name) for field in fields(domain.Limits)}
+            changes = {name: value for name, value in given.items() if value is not UNSET}
             team_id = parse_id(Kind.TEAM, wanted.team_id, path=("teamId",))
-            found = await context.services.quotas.set_limits(context.principal, team_id, limits)
+            found = await context.services.quotas.set_limits(context.principal, team_id, changes)
         except NestboxError as error:
             return AdminSetTeamQuotaPayload(user_errors=[user_error(error)])
         return AdminSetTeamQuotaPayload(quota=quota(found))
@@ -149,4 +150,9 @@ def quota(record: domain.Quota) -> Quota:
 
 def _line(record: domain.Quota, resource: Resource) -> QuotaLine:
     limit, used = record.limits.of(resource), record.used.get(resource, 0)
-    return QuotaLine(used=float(used), limit=limit, left=None if limit is None else float(max(limit - used, 0)))
+    return QuotaLine(
+        used=float(used),
+        limit=limit,
+        left=None if limit is None else float(max(limit - used, 0)),
+        is_default=record.own.of(resource) is None,
+    )

@@ -4,11 +4,13 @@ import asyncio
 from dataclasses import asdict, dataclass
 
 from api.db import forks, sandboxes
+from api.db.commands import Accepted
 from api.db.errors import KeyUsedError
 from api.domain.operation import FINISHED, Operation, OperationKind
 from api.domain.principal import Principal, Scope, require
-from api.domain.quota import PLACING
-from api.domain.sandbox import Action, ForkSandbox, Sandbox, State, accepted_in, check_forking, inherit
+from api.domain.quota import taken_by_sandboxes
+from api.domain.sandbox import Action, ForkSandbox, Sandbox, Shape, State, accepted_in, check_forking, inherit
+from api.errors import NoCapacity
 from api.ids import Kind, new_id, wire_id
 from api.services.audit import note
 from api.services.commands import Commands
@@ -68,21 +70,29 @@ class Forks:
             forking = inherit(command, parent, await sandboxes.environment(self._database, parent.id))
             acceptance = self._moves.acceptance(principal, OperationKind.FORK, State.SNAPSHOTTING, repetition)
             children = [new_id() for _ in range(command.count)]
+            accepted: Accepted | None = None
+            refused: NoCapacity | None = None
+            shape = Shape(parent.vcpus, parent.memory_mb, forking.disk_size_mb)
             try:
-                async with self._database.transaction() as transaction:
+                async with (
+                    self._resources.quotas.hold(principal.team_id, taken_by_sandboxes(shape, command.count)) as hold,
+                    self._database.transaction() as transaction,
+                ):
                     accepted = await forks.create(
                         transaction, acceptance, parent.id, children, forking, accepted_in(Action.FORK)
                     )
                     if accepted is not None:
-                        await self._resources.quotas.hold(transaction, principal.team_id, PLACING)
+                        await hold.check(transaction)
                         await note(transaction, acceptance.now, wire_id(Kind.SANDBOX, parent.id))
+            except NoCapacity as error:
+                accepted, refused = None, error
             except KeyUsedError:
                 accepted = None
             if accepted is None:
                 first = await repetition.first_result(self._database, principal)
                 if first is None:
                     sandbox = await sandboxes.get(self._database, principal.team_id, command.sandbox_id)
-                    raise no_such_sandbox() if sandbox is None else why_not_moved(sandbox, Action.FORK)
+                    raise no_such_sandbox() if sandbox is None else why_not_moved(sandbox, Action.FORK, refused)
             else:
                 self._commands.start(accepted)
                 self._resources.waker.wake()

@@ -1,16 +1,17 @@
 """Commands that move a sandbox from one state to another, for users and for the system itself."""
 
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from api.db import commands, sandboxes
-from api.db.commands import Acceptance
-from api.db.database import Transaction
+from api.db.commands import Acceptance, Accepted
 from api.db.errors import KeyUsedError
 from api.domain.operation import OperationKind
 from api.domain.principal import SYSTEM_ACTOR, Principal, Scope, require
-from api.domain.quota import RUNNING_AGAIN
+from api.domain.quota import taken_to_run
 from api.domain.sandbox import (
+    LEAST_SHAPE,
     UNREACHABLE,
     Action,
     Cause,
@@ -21,13 +22,14 @@ from api.domain.sandbox import (
     deadline_of,
     shown_state,
 )
-from api.errors import Conflict, Internal, NestboxError
+from api.errors import Conflict, Internal, NestboxError, NoCapacity
 from api.ids import Kind, new_id, wire_id
 from api.services.audit import note
 from api.services.commands import Commands
 from api.services.idempotency import Repeatable, check_wait, repeatable
 from api.services.outcome import Outcome, Outcomes
 from api.services.places import no_such_sandbox, raise_refusal
+from api.services.quotas import Hold
 from api.services.resources import Resources
 
 _MOVES = {
@@ -63,8 +65,10 @@ class Moves:
         kind, target, goal = _MOVES[action]
         repetition = repeatable(key, {"kind": kind, "sandbox_id": str(sandbox_id)})
         acceptance = self.acceptance(principal, kind, target, repetition)
+        accepted: Accepted | None = None
+        refused: NoCapacity | None = None
         try:
-            async with self._database.transaction() as transaction:
+            async with self._hold(principal.team_id, action) as hold, self._database.transaction() as transaction:
                 accepted = await commands.move(
                     transaction,
                     acceptance,
@@ -75,20 +79,24 @@ class Moves:
                     needs_host=action is not Action.DELETE,
                 )
                 if accepted is not None:
-                    await self._hold(transaction, principal.team_id, action)
+                    await hold.check(transaction)
                     await note(transaction, acceptance.now, wire_id(Kind.SANDBOX, sandbox_id))
+        except NoCapacity as error:
+            accepted, refused = None, error
         except KeyUsedError:
             accepted = None
         if accepted is None:
             first = await repetition.first_result(self._database, principal)
             if first is None:
-                first = await self._already_under_way(principal, sandbox_id, action)
+                first = await self._already_under_way(principal, sandbox_id, action, refused)
             return await self._outcomes.wait(first, wait_seconds)
         self._commands.start(accepted)
         self._resources.waker.wake()
         return await self._outcomes.wait(Outcome(accepted.sandbox, accepted.operation), wait_seconds)
 
-    async def _already_under_way(self, principal: Principal, sandbox_id: UUID, action: Action) -> Outcome:
+    async def _already_under_way(
+        self, principal: Principal, sandbox_id: UUID, action: Action, refused: NoCapacity | None
+    ) -> Outcome:
         """The delete that was accepted before; for everything else, the error that says why it was not accepted."""
         sandbox = await sandboxes.get(self._database, principal.team_id, sandbox_id)
         if sandbox is None:
@@ -96,7 +104,10 @@ class Moves:
         operation = sandbox.last_operation
         if action is Action.DELETE and operation is not None and operation.kind is OperationKind.DELETE:
             return Outcome(sandbox, operation)
-        raise why_not_moved(sandbox, action)
+        if refused is not None:
+            # it was refused for the least that it could want, perhaps
+            refused = await self._resources.quotas.refusal(sandbox.team_id, taken_to_run(sandbox.shape)) or refused
+        raise why_not_moved(sandbox, action, refused)
 
     async def by_system(
         self, team_id: UUID, sandbox_id: UUID, action: Action, cause: Cause, wait_seconds: float = 0
@@ -110,7 +121,7 @@ class Moves:
         acceptance = Acceptance(
             new_id(), kind, team_id, SYSTEM_ACTOR, now, _deadline(now, target), None, None, cause=cause
         )
-        async with self._database.transaction() as transaction:
+        async with self._hold(team_id, action) as hold, self._database.transaction() as transaction:
             accepted = await commands.move(
                 transaction,
                 acceptance,
@@ -121,17 +132,17 @@ class Moves:
                 needs_host=True,
             )
             if accepted is not None:
-                await self._hold(transaction, team_id, action)
+                await hold.check(transaction)
         if accepted is None:
             return None
         self._commands.start(accepted)
         self._resources.waker.wake()
         return await self._outcomes.wait(Outcome(accepted.sandbox, accepted.operation), wait_seconds)
 
-    async def _hold(self, transaction: Transaction, team_id: UUID, action: Action) -> None:
+    def _hold(self, team_id: UUID, action: Action) -> AbstractAsyncContextManager[Hold]:
         # what gives something back is never refused
-        if action in {Action.RESUME, Action.START}:
-            await self._resources.quotas.hold(transaction, team_id, RUNNING_AGAIN)
+        wanted = taken_to_run(LEAST_SHAPE) if action in {Action.RESUME, Action.START} else {}
+        return self._resources.quotas.hold(team_id, wanted)
 
     def acceptance(
         self, principal: Principal, kind: OperationKind, target: State, repetition: Repeatable
@@ -150,12 +161,15 @@ class Moves:
         )
 
 
-def why_not_moved(sandbox: Sandbox, action: Action) -> NestboxError:
-    """Why a command was not accepted for a sandbox that is as it was looked at afterwards."""
+def why_not_moved(sandbox: Sandbox, action: Action, refused: NoCapacity | None = None) -> NestboxError:
+    """Why a command was not accepted for a sandbox that is as it was looked at afterwards; `refused` if its team has
+    too much, which matters only if the sandbox is in a state for it."""
     try:
         raise_refusal(action, sandbox.state, reachable=shown_state(sandbox) != UNREACHABLE)
     except NestboxError as error:
         return error
+    if refused is not None:
+        return refused
     return Conflict("The sandbox was changing just now; try again.", code="WRONG_STATE")
 
 

@@ -6,7 +6,7 @@ from api.db import hosts, templates
 from api.db.hosts import Candidate
 from api.domain.host import Isolation
 from api.domain.principal import Principal, Scope, require
-from api.domain.quota import PLACING, Resource, exceeded
+from api.domain.quota import taken_by_sandboxes
 from api.domain.sandbox import CreateSandbox, Creation, Shape, check_creation, check_shape, shape_of
 from api.domain.template import Template, TemplateType
 from api.errors import Invalid, NestboxError, NoCapacity, NotFound, Unavailable
@@ -31,8 +31,8 @@ class Placing:
         self._database = resources.database
 
     async def explain(self, principal: Principal, command: CreateSandbox) -> Explanation:
-        """Everything that would keep this command from being accepted, or its host from carrying it out. What it says
-        can be over when the command comes.
+        """Everything that would keep this command from being accepted. What it says can be over when the command comes,
+        and a host that is full refuses what was accepted.
 
         Raises:
             MissingScope: the caller may make no sandboxes. Unavailable: the database does not answer.
@@ -53,8 +53,9 @@ class Placing:
         found = (await self._quota(principal, shape), await self._hosts(principal, template, shape))
         return Explanation(template, shape, tuple(error for error in found if error is not None))
 
-    async def why_not(self, principal: Principal, creation: Creation) -> NestboxError:
-        """Why a create that was just tried was not accepted."""
+    async def why_not(self, principal: Principal, creation: Creation, refused: NoCapacity | None) -> NestboxError:
+        """Why a create that was just tried was not accepted; `refused` if its team has too much, which matters only if
+        the template is there and allows the shape."""
         template = await self._template(principal, creation)
         if template is None:
             return _no_such_template(creation)
@@ -62,7 +63,11 @@ class Placing:
             check_shape(creation, template)
         except Invalid as error:
             return error
-        refusal = await self._hosts(principal, template, shape_of(creation, template))
+        shape = shape_of(creation, template)
+        if refused is not None:
+            # it was refused for the least that it could want, perhaps
+            return await self._quota(principal, shape) or refused
+        refusal = await self._hosts(principal, template, shape)
         if refusal is not None:
             return refusal
         return Unavailable("The hosts were changing just now; try again.", code="HOST_UNREACHABLE")
@@ -73,14 +78,7 @@ class Placing:
         return await templates.get_by_name(self._database, principal.team_id, creation.template_name or "")
 
     async def _quota(self, principal: Principal, shape: Shape) -> NestboxError | None:
-        wanted = {
-            Resource.SANDBOXES: 1,
-            Resource.VCPUS: shape.vcpus,
-            Resource.MEMORY_MB: shape.memory_mb,
-            Resource.DISK_MB: shape.disk_size_mb,
-            Resource.OPERATIONS: 1,
-        }
-        return exceeded(await self._resources.quotas.own(principal), PLACING, wanted)
+        return await self._resources.quotas.refusal(principal.team_id, taken_by_sandboxes(shape))
 
     async def _hosts(self, principal: Principal, template: Template, shape: Shape) -> NestboxError | None:
         known = self._resources.hosts.host_ids
@@ -97,11 +95,8 @@ class Placing:
                 "keeps yours apart.",
                 code="ISOLATION_REQUIRED",
             )
-        if not any(_has_room(host, shape) for host in allowed):
-            free_mb = max(host.memory_free_mb for host in allowed)
-            return NoCapacity(
-                f"No host has {shape.memory_mb:,} MiB of memory free now; the one with most has {free_mb:,} MiB."
-            )
+        if not any(_is_large_enough(host, shape) for host in allowed):
+            return NoCapacity(f"No host has {shape.memory_mb:,} MiB of memory.")
         return None
 
 
@@ -109,9 +104,9 @@ def _is_anothers(host: Candidate) -> bool:
     return host.isolation is Isolation.EMULATED and host.serves_others
 
 
-def _has_room(host: Candidate, shape: Shape) -> bool:
-    # machines that are simulated use no memory
-    return host.isolation is Isolation.NONE or host.memory_free_mb >= shape.memory_mb
+def _is_large_enough(host: Candidate, shape: Shape) -> bool:
+    # what is free of it is other teams' business, and their host's to decide; machines that are simulated use none
+    return host.isolation is Isolation.NONE or host.memory_total_mb >= shape.memory_mb
 
 
 def _no_such_template(creation: Creation) -> NotFound:

@@ -7,7 +7,7 @@ from uuid import UUID
 from api.clock import Clock
 from api.db.events import Cursor
 from api.domain.feed import Heartbeat, QuotaChanged
-from api.domain.principal import Principal
+from api.domain.principal import Principal, Scope, require
 from api.domain.quota import Quota
 from api.errors import Unavailable
 from api.services.auth import RECHECK_SECONDS, Auth
@@ -18,21 +18,38 @@ READ_SECONDS = 0.25
 """Between two looks of one stream, however much happens in its team."""
 
 
+class _Watched:
+    """A team that somebody watches: who is to look, and what was last seen. One look serves all."""
+
+    def __init__(self) -> None:
+        self.watchers: set[asyncio.Event] = set()
+        self.seen: Quota | None = None
+        self.changes = 0
+        self.looking = asyncio.Lock()
+
+    def changed(self) -> None:
+        """What was seen is no longer so."""
+        self.seen = None
+        self.changes += 1
+        for news in self.watchers:
+            news.set()
+
+
 class QuotaFeed:
-    """The reader of the event log says whose lines it read; whoever watches one of these teams then looks anew."""
+    """The reader of the event log says whose lines it read; teams of these that are watched are looked at anew."""
 
     def __init__(self, quotas: Quotas, auth: Auth, clock: Clock, reader_cursor: Callable[[], Cursor]) -> None:
         self._quotas = quotas
         self._auth = auth
         self._clock = clock
         self._cursor = reader_cursor
-        self._watchers: dict[UUID, set[asyncio.Event]] = {}
+        self._watched: dict[UUID, _Watched] = {}
 
     def changed(self, team_ids: Collection[UUID]) -> None:
         """Lines were read about these teams."""
         for team_id in team_ids:
-            for news in self._watchers.get(team_id, ()):
-                news.set()
+            if team_id in self._watched:
+                self._watched[team_id].changed()
 
     async def watch(self, principal: Principal) -> AsyncGenerator[QuotaChanged | Heartbeat, None]:
         """The quota of the caller's team as it is, then every change of it, of many in a short time the last.
@@ -40,10 +57,12 @@ class QuotaFeed:
         Raises:
             MissingScope: the caller may not read. Unauthenticated: it was shut out, within 5 seconds.
         """
-        news = asyncio.Event()
-        self._watchers.setdefault(principal.team_id, set()).add(news)
+        require(principal, Scope.READ)
+        team_id, news = principal.team_id, asyncio.Event()
+        watched = self._watched.setdefault(team_id, _Watched())
+        watched.watchers.add(news)
         try:
-            told = await self._quotas.own(principal)
+            told = await self._look(watched, team_id)
             yield QuotaChanged(told, str(self._cursor()))
             checked_at = told_at = self._clock.monotonic()
             while True:
@@ -55,28 +74,31 @@ class QuotaFeed:
                 quota = told
                 if news.is_set():
                     news.clear()
-                    quota = await self._look(principal) or told
+                    try:
+                        quota = await self._look(watched, team_id)
+                    except Unavailable:
+                        news.set()
                 if quota != told:
-                    told = quota
+                    told, told_at = quota, now
                     yield QuotaChanged(told, str(self._cursor()))
                 elif now - told_at >= HEARTBEAT_SECONDS:
+                    told_at = now
                     yield Heartbeat(str(self._cursor()), self._clock.now())
-                else:
-                    continue
-                told_at = now
                 await asyncio.sleep(READ_SECONDS)
         finally:
-            watchers = self._watchers[principal.team_id]
-            watchers.discard(news)
-            if not watchers:
-                del self._watchers[principal.team_id]
+            watched.watchers.discard(news)
+            if not watched.watchers and self._watched.get(team_id) is watched:
+                del self._watched[team_id]
 
-    async def _look(self, principal: Principal) -> Quota | None:
-        try:
-            return await self._quotas.own(principal)
-        except Unavailable:
-            # the next line of the log brings it
-            return None
+    async def _look(self, watched: _Watched, team_id: UUID) -> Quota:
+        async with watched.looking:
+            if watched.seen is not None:
+                return watched.seen
+            changes = watched.changes
+            quota = await self._quotas.of_team(team_id)
+            if watched.changes == changes:
+                watched.seen = quota
+            return quota
 
     async def _recheck(self, principal: Principal) -> None:
         try:

@@ -1,5 +1,6 @@
 """How often teams may ask."""
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from uuid import UUID
@@ -16,11 +17,13 @@ LIMIT_KNOWN_SECONDS = 10.0
 BUCKETS_MAX = 10_000
 """Teams that are counted at once, 200 bytes each: 2 MB. The one that asked longest ago is forgotten."""
 SECONDS_PER_MINUTE = 60.0
+BURST_SECONDS = 5.0
+BURST_LEAST = 20
 
 
 @dataclass(slots=True)
 class _Bucket:
-    """A token bucket: it holds a minute's requests at most, and fills evenly. Times are in seconds."""
+    """A token bucket that fills evenly. Times are in seconds."""
 
     limit: int | None
     tokens: float
@@ -30,20 +33,25 @@ class _Bucket:
     def set_limit(self, limit: int | None) -> None:
         """Another limit from now on; what is in it stays, as far as it fits."""
         if self.limit is None and limit is not None:
-            self.tokens = float(limit)
+            self.tokens = _room(limit)
         self.limit = limit
 
-    def take(self, now: float) -> bool:
-        """Takes one, if there is one."""
+    def take(self, now: float) -> float:
+        """Takes one, if there is one; in how many seconds there will be, 0 if there was."""
         if self.limit is None:
-            return True
+            return 0.0
         gained = (now - self.filled_at) * self.limit / SECONDS_PER_MINUTE
-        self.tokens = min(float(self.limit), self.tokens + gained)
+        self.tokens = min(_room(self.limit), self.tokens + gained)
         self.filled_at = now
         if self.tokens < 1.0:
-            return False
+            return (1.0 - self.tokens) * SECONDS_PER_MINUTE / self.limit
         self.tokens -= 1.0
-        return True
+        return 0.0
+
+
+def _room(limit: int) -> float:
+    """How many requests may come at once: what is allowed in `BURST_SECONDS`, and `BURST_LEAST` of a small limit."""
+    return float(min(limit, max(BURST_LEAST, limit * BURST_SECONDS // SECONDS_PER_MINUTE)))
 
 
 class Rates:
@@ -67,10 +75,12 @@ class Rates:
         if bucket is None or now - bucket.read_at >= LIMIT_KNOWN_SECONDS:
             bucket = await self._read(owner, now)
         self._buckets.move_to_end(owner)
-        if not bucket.take(now):
+        wait_seconds = bucket.take(now)
+        if wait_seconds > 0:
             raise TooMany(
                 f"Your team sends more than the {bucket.limit:,} requests a minute that it may; wait a moment.",
                 code="RATE_LIMITED",
+                retry_after_seconds=math.ceil(wait_seconds),
             )
 
     async def _read(self, owner: UUID, now: float) -> _Bucket:
@@ -78,7 +88,7 @@ class Rates:
         # somebody else may have been as far meanwhile
         bucket = self._buckets.get(owner)
         if bucket is None:
-            bucket = self._buckets[owner] = _Bucket(limit, float(limit or 0), now, now)
+            bucket = self._buckets[owner] = _Bucket(limit, _room(limit or 0), now, now)
             if len(self._buckets) > BUCKETS_MAX:
                 self._buckets.popitem(last=False)
         bucket.set_limit(limit)

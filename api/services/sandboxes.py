@@ -5,11 +5,12 @@ from dataclasses import asdict
 from uuid import UUID
 
 from api.db import commands, sandboxes
+from api.db.commands import Accepted
 from api.db.errors import KeyUsedError
 from api.domain.operation import OperationKind
 from api.domain.page import Page, PageRequest
 from api.domain.principal import Principal, Scope, require, require_platform_admin, require_sight
-from api.domain.quota import PLACING
+from api.domain.quota import taken_by_sandboxes
 from api.domain.sandbox import (
     Action,
     CreateSandbox,
@@ -17,8 +18,9 @@ from api.domain.sandbox import (
     SandboxFilter,
     State,
     check_creation,
+    least_shape,
 )
-from api.errors import Conflict
+from api.errors import Conflict, NoCapacity
 from api.hosts.errors import HostCallError
 from api.ids import Kind, new_id, wire_id
 from api.services.audit import note
@@ -112,8 +114,14 @@ class Sandboxes:
         creation = check_creation(command)
         repetition = repeatable(command.idempotency_key, {"kind": OperationKind.CREATE, **asdict(creation)})
         acceptance = self._moves.acceptance(principal, OperationKind.CREATE, State.STARTING, repetition)
+        accepted: Accepted | None = None
+        refused: NoCapacity | None = None
+        wanted = taken_by_sandboxes(least_shape(creation))
         try:
-            async with self._database.transaction() as transaction:
+            async with (
+                self._resources.quotas.hold(principal.team_id, wanted) as hold,
+                self._database.transaction() as transaction,
+            ):
                 accepted = await commands.create(
                     transaction,
                     acceptance,
@@ -123,15 +131,17 @@ class Sandboxes:
                     shares_emulated=self._resources.shares_emulated,
                 )
                 if accepted is not None:
-                    await self._resources.quotas.hold(transaction, principal.team_id, PLACING)
+                    await hold.check(transaction)
                     await note(transaction, acceptance.now, wire_id(Kind.SANDBOX, accepted.sandbox.id))
+        except NoCapacity as error:
+            accepted, refused = None, error
         except (KeyUsedError, Conflict):
             # the template was deleted in that moment, if it is not the key
             accepted = None
         if accepted is None:
             first = await repetition.first_result(self._database, principal)
             if first is None:
-                raise await self._placing.why_not(principal, creation)
+                raise await self._placing.why_not(principal, creation, refused)
             return await self._outcomes.wait(first, wait_seconds)
         self._commands.start(accepted, creation.environment)
         self._resources.waker.wake()

@@ -8,6 +8,7 @@ from api.clock import Clock, SystemClock
 from api.db.database import Database
 from api.db.wakeups import Listener, Waker
 from api.domain.quota import UNLIMITED, Limits
+from api.domain.team import TEAMS_PER_USER_MAX
 from api.faults import NO_FAULTS, Faults
 from api.hosts.authority import Authority
 from api.hosts.registry import HostRegistry
@@ -63,12 +64,13 @@ class Services:
         authority: Authority | None = None,
         clock: Clock | None = None,
         limits: Limits = UNLIMITED,
+        teams_per_user: int = TEAMS_PER_USER_MAX,
         shares_emulated: bool = True,
         faults: Faults = NO_FAULTS,
     ) -> None:
         """Connects to nothing yet. `host_addresses` are `host:port` of agents, `agent_token` is their shared secret;
-        `authority` lets others join. `limits` are those of teams for which an admin set none; `shares_emulated` is in
-        `Resources`."""
+        `authority` lets others join. `limits` are those of teams for which an admin set none, `teams_per_user` is
+        said in `Teams`, `shares_emulated` in `Resources`."""
         clock = clock or SystemClock()
         database = Database(database_url)
         registry = HostRegistry(host_addresses, agent_token, authority, clock)
@@ -109,7 +111,7 @@ class Services:
         self.files = Files(use)
         self.health = Health(self.resources)
         self._add_views(database)
-        self._add_people(database, clock, Stops(self.resources, moves))
+        self._add_people(database, clock, Stops(self.resources, moves), teams_per_user)
         self._open = AsyncExitStack()
 
     def _add_views(self, database: Database) -> None:
@@ -118,9 +120,9 @@ class Services:
         self.hosts = Hosts(database)
         self.metrics = Metrics(database)
 
-    def _add_people(self, database: Database, clock: Clock, stops: Stops) -> None:
+    def _add_people(self, database: Database, clock: Clock, stops: Stops, teams_per_user: int) -> None:
         passwords = Passwords()
-        self.teams = Teams(database, clock, self.sessions)
+        self.teams = Teams(database, clock, self.sessions, teams_per_user)
         self.memberships = Memberships(database, clock, self.sessions, self.api_keys)
         self.users = Users(
             database,

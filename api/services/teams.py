@@ -22,10 +22,14 @@ from api.services.sessions import Sessions
 class Teams:
     """What a caller can see of teams, and making one."""
 
-    def __init__(self, database: Database, clock: Clock, sessions: Sessions) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, sessions: Sessions, per_user: int = TEAMS_PER_USER_MAX
+    ) -> None:
+        """`per_user`: how many teams somebody may be in who makes another; 0 leaves that to admins of the platform."""
         self._database = database
         self._clock = clock
         self._sessions = sessions
+        self._per_user = per_user
 
     async def own(self, principal: Principal) -> Team | None:
         """The team that the caller acts for. Raises: MissingScope for somebody who is in none."""
@@ -40,15 +44,18 @@ class Teams:
         """Makes a team whose owner is the caller. The session goes on to act for the team that it acted for.
 
         Raises:
-            Forbidden: the caller is no person. Invalid: the name. Conflict: `LIMIT_REACHED`.
+            Forbidden: the caller is no person, or may make no teams. Invalid: the name. Conflict: `LIMIT_REACHED`.
         """
         require_user(principal)
+        if self._per_user == 0 and not principal.is_platform_admin:
+            raise Forbidden("Only admins of this platform make teams; ask one of them.")
+        most = TEAMS_PER_USER_MAX if principal.is_platform_admin else self._per_user
         team = Team(new_id(), check_team_name(name), self._clock.now())
         async with self._database.transaction() as transaction:
             if not await teams.lock_user(transaction, principal.id):
                 raise Forbidden("This account is deactivated.")
-            if len(await teams.of_user(transaction, principal.id)) >= TEAMS_PER_USER_MAX:
-                raise Conflict(f"A person can be in at most {TEAMS_PER_USER_MAX} teams.", code="LIMIT_REACHED")
+            if len(await teams.of_user(transaction, principal.id)) >= most:
+                raise Conflict(f"Whoever is in {most} teams can make no more.", code="LIMIT_REACHED")
             await teams.insert(transaction, team)
             await memberships.insert(transaction, team.id, principal.id, Role.OWNER, team.created_at)
             await note(transaction, team.created_at, wire_id(Kind.TEAM, team.id))

@@ -8,13 +8,14 @@ from uuid import UUID
 import structlog
 
 from api.db import operations, sandboxes, template_commands, templates
+from api.db.commands import Acceptance, Accepted
 from api.db.errors import KeyUsedError
 from api.db.template_commands import Removal
 from api.domain.operation import FINISHED, Operation, OperationKind
 from api.domain.page import Page, PageRequest
 from api.domain.principal import Principal, Scope, require, require_platform_admin, require_sight
-from api.domain.quota import KEEPING
-from api.domain.sandbox import Action, Sandbox, State, accepted_in
+from api.domain.quota import taken_by_template
+from api.domain.sandbox import LEAST_SHAPE, Action, Sandbox, State, accepted_in
 from api.domain.template import (
     IN_USE,
     NewTemplate,
@@ -29,7 +30,7 @@ from api.domain.template import (
     name_reserved,
     template_actions,
 )
-from api.errors import Conflict, Forbidden, NestboxError, NotFound
+from api.errors import Conflict, Forbidden, NestboxError, NoCapacity, NotFound
 from api.hosts.errors import HostCallError
 from api.ids import PLATFORM_TEAM_ID, Kind, new_id, wire_id
 from api.services.audit import note
@@ -160,24 +161,16 @@ class Templates:
             await self._check_not_the_platforms(principal, name)
             kind = OperationKind.CREATE_TEMPLATE
             acceptance = self._moves.acceptance(principal, kind, State.SNAPSHOTTING, repetition)
-            refused: NestboxError | None = None
             try:
-                async with self._database.transaction() as transaction:
-                    accepted = await template_commands.create(
-                        transaction, acceptance, sandbox_id, template, accepted_in(Action.CREATE_TEMPLATE)
-                    )
-                    if accepted is not None:
-                        await self._resources.quotas.hold(transaction, principal.team_id, KEEPING)
-                        await note(transaction, acceptance.now, wire_id(Kind.TEMPLATE, template.id))
-            except KeyUsedError:
-                accepted = None
-            except Conflict as taken:
-                # by the first one with the same key, maybe
-                accepted, refused = None, taken
+                accepted = await self._accept(principal.team_id, acceptance, sandbox_id, template)
+                refused = None
+            except (NoCapacity, Conflict) as error:
+                # the name may be that of the first one with the same key
+                accepted, refused = None, error
             if accepted is None:
                 first = await repetition.first_result(self._database, principal)
                 if first is None:
-                    raise refused or await self._why_not_made(principal, sandbox_id)
+                    raise await self._why_not_made(principal, sandbox_id, refused)
             else:
                 self._commands.start(accepted)
                 self._resources.waker.wake()
@@ -186,6 +179,25 @@ class Templates:
         found = outcome.operation.template_id
         made = None if found is None else await self.get(principal, found)
         return TemplateOutcome(made, outcome.sandbox, outcome.operation)
+
+    async def _accept(
+        self, team_id: UUID, acceptance: Acceptance, sandbox_id: UUID, template: NewTemplate
+    ) -> Accepted | None:
+        """None when the key was used, or the sandbox is not in a state for it. Raises: NoCapacity, Conflict."""
+        try:
+            async with (
+                self._resources.quotas.hold(team_id, taken_by_template(LEAST_SHAPE)) as hold,
+                self._database.transaction() as transaction,
+            ):
+                accepted = await template_commands.create(
+                    transaction, acceptance, sandbox_id, template, accepted_in(Action.CREATE_TEMPLATE)
+                )
+                if accepted is not None:
+                    await hold.check(transaction)
+                    await note(transaction, acceptance.now, wire_id(Kind.TEMPLATE, template.id))
+        except KeyUsedError:
+            return None
+        return accepted
 
     async def delete(
         self, principal: Principal, template_id: UUID, *, idempotency_key: str | None = None, wait_seconds: int = 30
@@ -262,11 +274,19 @@ class Templates:
         if await templates.get_by_name(self._database, PLATFORM_TEAM_ID, name) is not None:
             raise name_reserved()
 
-    async def _why_not_made(self, principal: Principal, sandbox_id: UUID) -> NestboxError:
+    async def _why_not_made(
+        self, principal: Principal, sandbox_id: UUID, refused: NoCapacity | Conflict | None
+    ) -> NestboxError:
+        if isinstance(refused, Conflict):
+            return refused
         sandbox = await sandboxes.get(self._database, principal.team_id, sandbox_id)
         if sandbox is None:
             return NotFound(no_such_sandbox().message, path=("sandboxId",))
-        return why_not_moved(sandbox, Action.CREATE_TEMPLATE)
+        if refused is not None:
+            # it was refused for the least that it could want, perhaps
+            wanted = taken_by_template(sandbox.shape)
+            refused = await self._resources.quotas.refusal(sandbox.team_id, wanted) or refused
+        return why_not_moved(sandbox, Action.CREATE_TEMPLATE, refused)
 
     async def _why_not_deleted(self, principal: Principal, template_id: UUID) -> NestboxError:
         template = await self.get(principal, template_id)

@@ -2,12 +2,14 @@
 
 from api.domain.sandbox.actions import RESUMABLE, RESUMES, Action, Allowed, accepted_in, allowed_actions, refusal
 from api.domain.sandbox.creation import (
+    LEAST_SHAPE,
     CreateSandbox,
     Creation,
     Shape,
     check_creation,
     check_shape,
     check_timeout,
+    least_shape,
     shape_of,
 )
 from api.domain.sandbox.filter import SandboxFilter
@@ -36,6 +38,7 @@ __all__ = [
     "CHILDREN_MAX",
     "HOLDS_CAPACITY",
     "HOLDS_DISK",
+    "LEAST_SHAPE",
     "LISTED",
     "MOVES",
     "NEEDS_HOST",
@@ -67,6 +70,7 @@ __all__ = [
     "check_timeout",
     "deadline_of",
     "inherit",
+    "least_shape",
     "refusal",
     "shape_of",
     "shown_state",

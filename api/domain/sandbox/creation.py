@@ -69,6 +69,10 @@ class Shape:
     disk_size_mb: int
 
 
+LEAST_SHAPE = Shape(VCPUS_RANGE.start, MEMORY_MB_RANGE.start, DISK_SIZE_MB_RANGE.start)
+"""No sandbox has less."""
+
+
 def check_creation(command: CreateSandbox) -> Creation:
     """The wish with every field checked.
 
@@ -150,6 +154,15 @@ def shape_of(creation: Creation, template: Template) -> Shape:
         vcpus=creation.vcpus or template.vcpus or DEFAULT_VCPUS,
         memory_mb=creation.memory_mb or template.memory_mb or DEFAULT_MEMORY_MB,
         disk_size_mb=creation.disk_size_mb or max(template.disk_size_mb, least_disk_mb),
+    )
+
+
+def least_shape(creation: Creation) -> Shape:
+    """What a sandbox would get at the least, whatever template it is made of."""
+    return Shape(
+        vcpus=creation.vcpus or LEAST_SHAPE.vcpus,
+        memory_mb=creation.memory_mb or LEAST_SHAPE.memory_mb,
+        disk_size_mb=creation.disk_size_mb or LEAST_SHAPE.disk_size_mb,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from api.domain.operation import Operation
+from api.domain.sandbox.creation import Shape
 from api.domain.sandbox.lifecycle import NEEDS_HOST, Cause, Goal, State
 from api.domain.template import Template
 
@@ -55,6 +56,11 @@ class Sandbox:
     fork_id: UUID | None = None
     stored_bytes: int = 0
     last_operation: Operation | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """What it has of its host when it runs, and of its disk."""
+        return Shape(self.vcpus, self.memory_mb, self.disk_size_mb)
 
 
 def shown_state(sandbox: Sandbox) -> ShownState:

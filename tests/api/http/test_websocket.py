@@ -184,7 +184,7 @@ async def test_a_team_has_so_many_sockets_and_no_more(
     async with client.socket(), client.socket():
         async with raw_socket(client.url) as third:
             await Socket(third).send(type="connection_init", payload={"authorization": f"Bearer {client.key}"})
-            assert await _closed(third) == (4429, "Too many connections of this team")
+            assert await _closed(third) == (1013, "Too many connections, try again later")
         async with other_client.socket() as other:
             await other.subscribe(VIEWER)
             assert await other.next() == {"keyName": "key of a test"}
