@@ -60,7 +60,7 @@ class ImageStore:
         self._folder = folder
         self._images: dict[str, Image] = {}
         self._sealed: dict[str, int] = {}
-        self._used: dict[str, float] = {}  # when its RAM was asked for last, on the monotonic clock
+        self._used: dict[str, float] = {}  # when it was found, made or last asked for, on the monotonic clock
         self._begun: set[Path] = set()
         self._empty = -1
         self._loading = asyncio.Lock()
@@ -75,6 +75,7 @@ class ImageStore:
             elif (entry / manifests.FILE).exists():
                 try:
                     self._images[entry.name] = Image(entry, manifests.read_image(entry))
+                    self._used[entry.name] = time.monotonic()
                 except ManifestError as error:
                     log.warning("image_unreadable", image=entry.name, detail=str(error))
 
@@ -94,6 +95,10 @@ class ImageStore:
     def get(self, content_id: str) -> Image | None:
         """The image of that content."""
         return self._images.get(content_id)
+
+    def idle_seconds(self, content_id: str) -> float:
+        """How long nobody has begun anything of an image."""
+        return time.monotonic() - self._used[content_id]
 
     def path(self, content_id: str) -> Path:
         """Where an image is or will be."""
@@ -125,6 +130,7 @@ class ImageStore:
         manifests.sync_folder(self._folder)
         image = Image(final, manifest)
         self._images[manifest.content_id] = image
+        self._used[manifest.content_id] = time.monotonic()
         return image
 
     def remove(self, content_id: str) -> None:
@@ -134,6 +140,7 @@ class ImageStore:
         """
         if (fd := self._sealed.pop(content_id, -1)) >= 0:
             os.close(fd)
+        self._used.pop(content_id, None)
         if self._images.pop(content_id, None) is not None:
             doomed = self._folder / f"{UNFINISHED}{content_id}"
             shutil.rmtree(doomed, ignore_errors=True)

@@ -1,8 +1,9 @@
-"""Images that nothing will use any more: of another QEMU, an older disk, a template that was removed.
+"""Images that nothing needs: of another QEMU, an older disk, a template that was removed, a shape that was wanted once.
 
-A base template's memory image is made from its name, so it can be made again; it goes when it is not what would be made
-now, and no sandbox stands on it. With the last image goes the base image (disk, kernel) below it. So what a host keeps
-is bounded by its templates and its sandboxes, however often QEMU is upgraded.
+A base template's memory image is made from its name, so it can be made again; it goes when no sandbox stands on it, and
+it is not what would be made now, or many others were used since. With the last image goes the base image (disk, kernel)
+below it. So what a host keeps is bounded by its templates and its sandboxes, however often QEMU is upgraded and
+whatever shapes are asked for.
 """
 
 import asyncio
@@ -21,6 +22,11 @@ from agent.errors import AgentError, Code
 from agent.images import BaseImage
 
 BASE_FOLDERS = "base-*"
+SHAPES_KEPT = 16
+"""Memory images of base templates that no sandbox stands on, each of 150 MB or so."""
+SHAPE_IDLE_SECONDS = 600.0
+"""Others stay for as long after they were used: longer than a start takes from the choice of its image to a machine
+that stands on it."""
 log = structlog.get_logger()
 
 
@@ -53,19 +59,32 @@ class Sweeper:
     async def sweep(self) -> None:
         """Removes what is not needed; what cannot be told is kept."""
         async with self._turn:
-            candidates = [image for image in self._store.all() if not await self._is_current(image)]
+            current: list[Image] = []
+            candidates: list[Image] = []
+            for image in self._store.all():
+                (current if await self._is_current(image) else candidates).append(image)
             try:
                 used = await asyncio.to_thread(images_in_use, self._settings.machines_dir)
                 used |= await asyncio.to_thread(self._others_use)
             except (ManifestError, AgentError) as error:
                 log.info("nothing_swept", reason=str(error))
                 return
-            for image in candidates:
+            for image in (*candidates, *self._idle(current, used)):
                 name = image.manifest.content_id
                 if name not in used:
                     log.info("image_removed", image=name, template=image.manifest.template_name)
                     await asyncio.to_thread(self._store.remove, name)
             await asyncio.to_thread(self._remove_bases)
+
+    def _idle(self, images: Iterable[Image], used: set[str]) -> list[Image]:
+        """Those of base templates that can be made again when somebody wants their shape, and that nobody wanted for
+        long, the `SHAPES_KEPT` last used apart."""
+        by_idleness = sorted(
+            (self._store.idle_seconds(image.manifest.content_id), index, image)
+            for index, image in enumerate(images)
+            if not image.manifest.template_id and image.manifest.content_id not in used
+        )
+        return [image for seconds, _, image in by_idleness[SHAPES_KEPT:] if seconds >= SHAPE_IDLE_SECONDS]
 
     async def _is_current(self, image: Image) -> bool:
         known = image.manifest
