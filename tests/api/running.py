@@ -124,6 +124,7 @@ async def services_running(
     clock: SettableClock | None = None,
     authority: Authority | None = None,
     limits: Limits = UNLIMITED,
+    teams_per_user: int = 100,
     shares_emulated: bool = True,
 ) -> AsyncIterator[Running]:
     """One replica; with its hosts reachable, if it reconciles at all."""
@@ -135,6 +136,7 @@ async def services_running(
         clock=clock,
         authority=authority,
         limits=limits,
+        teams_per_user=teams_per_user,
         shares_emulated=shares_emulated,
     )
     reconciler = Reconciler(services)

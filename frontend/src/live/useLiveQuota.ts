@@ -2,17 +2,25 @@ import { useEffect, useState } from 'react';
 import { useClient } from 'urql';
 import { onEnd, pipe, subscribe } from 'wonka';
 
-import { problemOf } from '../api/problem';
+import { problemOf, type Problem } from '../api/problem';
 import type { QuotaLiveSubscription } from '../gql/graphql';
 import { QuotaLive } from './documents';
 import { keepSubscribed } from './keepSubscribed';
 
 export type LiveQuota = Extract<QuotaLiveSubscription['quota'], { quota: unknown }>['quota'];
 
-/** What the team may have and has, as it changes; null until it is known. Its stream starts again after a lost connection. */
-export function useLiveQuota(): LiveQuota | null {
+export interface WatchedQuota {
+  /** Null until it is known. */
+  quota: LiveQuota | null;
+  /** Why it is watched no more. */
+  problem: Problem | null;
+}
+
+/** What the team may have and has, as it changes; its stream starts again after a lost connection. */
+export function useLiveQuota(): WatchedQuota {
   const client = useClient();
   const [quota, setQuota] = useState<LiveQuota | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
 
   useEffect(
     () =>
@@ -38,10 +46,10 @@ export function useLiveQuota(): LiveQuota | null {
         },
         onState: () => undefined,
         isFatal: (problem) => !problem.retryable,
-        onFatal: () => undefined, // whoever may not see the team sees nothing of this page
+        onFatal: setProblem,
       }),
     [client],
   );
 
-  return quota;
+  return { quota, problem };
 }

@@ -14,12 +14,13 @@ const LINES = [
 
 /** What the team has of what it may have, live. */
 export function QuotaSection() {
-  const quota = useLiveQuota();
+  const { quota, problem } = useLiveQuota();
   return (
-    <section className="card" aria-labelledby="quota" aria-busy={!quota}>
+    <section className="card" aria-labelledby="quota" aria-busy={!quota && !problem}>
       <div className="card__title">
         <h2 id="quota">Quota</h2>
       </div>
+      {problem && <p role="alert">{problem.message}</p>}
       {quota && (
         <dl className="quota">
           {LINES.map(([field, label, shown]) => (

@@ -8,12 +8,12 @@ import pytest
 from api.db.login_attempts import PERIOD, TRIES_MAX
 from api.domain.principal import ALL_SCOPES, NO_TEAM_ID, Role, Scope
 from api.domain.session import SESSION_IDLE, SESSION_LIFE, SESSIONS_PER_USER_MAX
-from api.errors import Forbidden, Invalid, MissingScope, NestboxError, NotFound, TooMany, Unauthenticated
+from api.errors import Conflict, Forbidden, Invalid, MissingScope, NestboxError, NotFound, TooMany, Unauthenticated
 from api.ids import DEFAULT_TEAM_ID
 from api.services.beliefs import BELIEVED_SECONDS
 from api.services.throttle import network_of
 from tests.api.people import ADDRESS, a_person, now
-from tests.api.running import Running, other_team, principal_of
+from tests.api.running import Running, other_team, principal_of, services_running
 
 
 async def _tried(running: Running, email: str, password: str, address: str = ADDRESS) -> str:
@@ -194,6 +194,20 @@ async def test_a_session_acts_for_the_team_that_it_is_switched_to(lonely: Runnin
         await lonely.services.sessions.switch_team(switched, await other_team(lonely.database))
     with pytest.raises(Forbidden):
         await lonely.services.sessions.switch_team(await principal_of(lonely.services), made.id)
+
+
+async def test_how_many_teams_people_make_can_be_limited(database_url: str) -> None:
+    async with services_running(database_url, reconcile=False, teams_per_user=2) as running:
+        person = await a_person(running.services)
+        await running.services.teams.create(person.principal, "the second")
+        with pytest.raises(Conflict) as refusal:
+            await running.services.teams.create(person.principal, "the third")
+        assert refusal.value.code == "LIMIT_REACHED"
+    async with services_running(database_url, reconcile=False, teams_per_user=0) as running:
+        with pytest.raises(Forbidden, match="admins of this platform"):
+            await running.services.teams.create(person.principal, "mine")
+        admin = await a_person(running.services, admin=True)
+        await running.services.teams.create(admin.principal, "of an admin")
 
 
 async def test_somebody_in_no_team_can_do_nothing_but_make_one(lonely: Running) -> None:
