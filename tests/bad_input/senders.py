@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.agent.serving import Client as AgentClient
 from tests.agent.serving import connected
@@ -97,8 +97,10 @@ class Senders:
         """How the server closes a WebSocket on which this is said."""
         try:
             async with self.socket(init=init, **options) as socket:
-                for message in messages:
-                    await socket.connection.send(message)
+                # it may be closed while we are still speaking
+                with contextlib.suppress(ConnectionClosed):
+                    for message in messages:
+                        await socket.connection.send(message)
                 return await closed(socket.connection)
         except InvalidStatus as refusal:
             return Answer(str(refusal.response.status_code), refusal.response.body.decode(errors="replace"))

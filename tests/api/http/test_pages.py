@@ -87,7 +87,7 @@ def test_pages_are_served_under_a_strict_policy(http: httpx.Client, built: Path,
         ("/api/x", "*/*"),
         ("/sandboxes/sb-1", "application/json"),
         ("/sandboxes/sb-1/files/x", "*/*"),
-        ("/metrics", ""),
+        ("/metrics/x", ""),
     ],
 )
 def test_programs_get_no_page_where_there_is_nothing(http: httpx.Client, built: Path, path: str, accept: str) -> None:
