@@ -56,9 +56,8 @@ class Settings(BaseSettings):
     quota_disk_mb: _Limit = None
     quota_templates: _Limit = None
     quota_operations: _Limit = None
-    quota_requests_per_minute: Annotated[int, Field(ge=1, le=2**31 - 1)] = 60_000
-    """Of one team to one replica, evenly: those of five seconds may come at once. The default is about what one can
-    answer."""
+    quota_requests_per_minute: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
+    """Of one team to one replica, evenly: those of five seconds may come at once. One replica answers some 60,000."""
     teams_per_user: Annotated[int, Field(ge=0, le=100)] = 100
     """How many teams somebody may be in who makes another: each has limits of its own. 0: only platform admins make
     teams."""
