@@ -135,6 +135,10 @@ async def apply(
     database: Database, host_id: UUID, machine: Machine, now: datetime, deadline: datetime | None
 ) -> Answer:
     """Writes what a host says of a machine; `deadline` is that of the state, if it is a transitional one."""
+    from_states = sources(machine.state, Owner.HOST, machine.cause)
+    if not from_states:
+        # as of a start that is under way: the command has written it already
+        return Stale()
     row = await database.row(
         _APPLY,
         machine.sandbox_id,
@@ -151,7 +155,7 @@ async def apply(
         machine.incarnation,
         machine.last_active_at,
         deadline,
-        sorted(sources(machine.state, Owner.HOST, machine.cause)),
+        sorted(from_states),
         machine.auto_pause_at,
         machine.stored_bytes,
     )
