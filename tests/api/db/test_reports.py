@@ -90,7 +90,9 @@ async def test_a_report_of_another_host_changes_nothing(store: Store) -> None:
 
 
 async def test_what_is_not_there_is_missing(store: Store) -> None:
-    assert isinstance(await _apply(store, _machine(new_id(), State.RUNNING)), Missing)
+    assert isinstance(await _apply(store, _machine(new_id(), State.STOPPED)), Missing)
+    # where no move of a host leads, nothing is looked up
+    assert isinstance(await _apply(store, _machine(new_id(), State.STARTING)), Stale)
 
 
 async def test_a_pause_that_the_host_began_becomes_a_command_of_the_system(store: Store) -> None:
