@@ -1,6 +1,7 @@
 """Who is asking: API keys, and people in sessions."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -56,6 +57,12 @@ class Auth:
         if not await self._is_good(principal):
             raise Unauthenticated(_SHUT_OUT)
 
+    async def recheck_stream(self, principal: Principal) -> None:
+        """As `recheck`, of whoever is let in already: they stay until the database says otherwise, and nothing can be
+        told while it is away, so nothing is given away. Raises: Unauthenticated."""
+        with contextlib.suppress(Unavailable):
+            await self.recheck(principal)
+
     async def _is_good(self, principal: Principal) -> bool:
         match principal.kind:
             case PrincipalKind.KEY:
@@ -90,8 +97,4 @@ class Auth:
     async def _until_ended(self, principal: Principal) -> None:
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
-            try:
-                await self.recheck(principal)
-            except Unavailable:
-                # as in the feed: who was let in stays until the database says otherwise
-                continue
+            await self.recheck_stream(principal)

@@ -19,6 +19,7 @@ from api.services.operation_feed import OperationFeed
 from api.services.places import no_such_sandbox
 from api.services.quota_feed import QuotaFeed
 from api.services.quotas import Quotas
+from api.services.streams import HEARTBEAT_SECONDS, happens
 from api.services.subscriber import Subscriber
 
 POLL_SECONDS = 1.0
@@ -28,7 +29,6 @@ WAITING_SECONDS_MIN = 0.01
 WAITING_SECONDS_MAX = 0.25
 RETRY_SECONDS = 0.25
 """After the database did not answer."""
-HEARTBEAT_SECONDS = 15.0
 RESET_MAX = 1000
 """Sandboxes in a snapshot, and changes with which a stream is resumed without one."""
 
@@ -71,7 +71,7 @@ class Feed:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             if pause_seconds:
-                await _wait(self._wanted, pause_seconds)
+                await happens(self._wanted, pause_seconds)
 
     async def _read(self) -> float:
         """One batch; how long to wait for the next, unless woken."""
@@ -188,7 +188,7 @@ class Feed:
         while True:
             now = self._clock.monotonic()
             if now >= recheck_at:
-                await self._recheck(principal)
+                await self._auth.recheck_stream(principal)
                 recheck_at = now + RECHECK_SECONDS
             told = False
             for event in subscriber.take(criteria):
@@ -199,21 +199,11 @@ class Feed:
             elif now >= heartbeat_at:
                 yield Heartbeat(str(subscriber.cursor), self._clock.now())
                 heartbeat_at = self._clock.monotonic() + HEARTBEAT_SECONDS
-            await _wait(subscriber.news, min(recheck_at, heartbeat_at) - self._clock.monotonic())
-
-    async def _recheck(self, principal: Principal) -> None:
-        try:
-            await self._auth.recheck(principal)
-        except Unavailable:
-            # nothing can be told while the database is away, so nothing is given away
-            return
+            await happens(subscriber.news, min(recheck_at, heartbeat_at) - self._clock.monotonic())
 
     async def _subscribe(self, topic: UUID) -> Subscriber:
-        try:
-            async with asyncio.timeout(1.0):
-                await self._started.wait()
-        except TimeoutError:
-            raise Unavailable("The database does not answer at the moment; try again.") from None
+        if not await happens(self._started, 1.0):
+            raise Unavailable("The database does not answer at the moment; try again.")
         subscriber = Subscriber(self._current)
         self._subscribers.setdefault(topic, set()).add(subscriber)
         return subscriber
@@ -226,13 +216,3 @@ class Feed:
 
     def _current(self) -> Cursor:
         return self._cursor or Cursor(0, 0)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    if event.is_set() or seconds <= 0:
-        return
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

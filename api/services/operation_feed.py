@@ -11,10 +11,9 @@ from api.db.events import Cursor
 from api.domain.feed import Heartbeat, OperationChanged
 from api.domain.operation import FINISHED, Operation
 from api.domain.principal import Principal
-from api.errors import NotFound, Unavailable
+from api.errors import NotFound
 from api.services.auth import RECHECK_SECONDS, Auth
-
-HEARTBEAT_SECONDS = 15.0
+from api.services.streams import HEARTBEAT_SECONDS, happens
 
 
 class _Watcher:
@@ -73,10 +72,10 @@ class OperationFeed:
             yield OperationChanged(watcher.operation, str(self._cursor()))
             checked_at = told_at = self._clock.monotonic()
             while watcher.operation.state not in FINISHED:
-                has_news = await _happens(watcher.news, RECHECK_SECONDS)
+                has_news = await happens(watcher.news, RECHECK_SECONDS)
                 now = self._clock.monotonic()
                 if now - checked_at >= RECHECK_SECONDS:
-                    await self._recheck(principal)
+                    await self._auth.recheck_stream(principal)
                     checked_at = now
                 if has_news:
                     watcher.news.clear()
@@ -97,19 +96,3 @@ class OperationFeed:
         if operation is None:
             raise NotFound("There is no such operation.", path=("id",))
         return operation
-
-    async def _recheck(self, principal: Principal) -> None:
-        try:
-            await self._auth.recheck(principal)
-        except Unavailable:
-            # nothing can be told while the database is away, so nothing is given away
-            return
-
-
-async def _happens(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

@@ -12,8 +12,8 @@ from api.domain.quota import Quota
 from api.errors import Unavailable
 from api.services.auth import RECHECK_SECONDS, Auth
 from api.services.quotas import Quotas
+from api.services.streams import HEARTBEAT_SECONDS, happens
 
-HEARTBEAT_SECONDS = 15.0
 READ_SECONDS = 0.25
 """Between two looks of one stream, however much happens in its team."""
 
@@ -66,10 +66,10 @@ class QuotaFeed:
             yield QuotaChanged(told, str(self._cursor()))
             checked_at = told_at = self._clock.monotonic()
             while True:
-                await _happens(news, RECHECK_SECONDS)
+                await happens(news, RECHECK_SECONDS)
                 now = self._clock.monotonic()
                 if now - checked_at >= RECHECK_SECONDS:
-                    await self._recheck(principal)
+                    await self._auth.recheck_stream(principal)
                     checked_at = now
                 quota = told
                 if news.is_set():
@@ -99,18 +99,3 @@ class QuotaFeed:
             if watched.changes == changes:
                 watched.seen = quota
             return quota
-
-    async def _recheck(self, principal: Principal) -> None:
-        try:
-            await self._auth.recheck(principal)
-        except Unavailable:
-            # nothing can be told while the database is away, so nothing is given away
-            return
-
-
-async def _happens(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
