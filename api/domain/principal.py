@@ -57,6 +57,11 @@ class Principal:
     session_id: UUID | None = None
 
     @property
+    def counted_as(self) -> UUID:
+        """For whom requests and connections are counted: the team, or a person who is in none."""
+        return self.id if self.team_id == NO_TEAM_ID else self.team_id
+
+    @property
     def actor(self) -> str:
         """As events, operations and the audit log name it: `usr-<uuid>`, `key-<uuid>` or `system`."""
         match self.kind:

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.domain.principal import NO_TEAM_ID, Principal
+from api.domain.principal import Principal
 from api.errors import NestboxError, Unauthenticated
 from api.http.caller import session_token
 from api.http.gateway import Gateway
@@ -70,7 +70,7 @@ class _Places:
     @contextmanager
     def one(self, principal: Principal) -> Iterator[None]:
         """A place for a socket. Raises: Closing: the team has none left."""
-        owner = principal.id if principal.team_id == NO_TEAM_ID else principal.team_id
+        owner = principal.counted_as
         if self._taken[owner] >= SOCKETS_PER_TEAM_MAX or self._taken.total() >= SOCKETS_MAX:
             raise Closing(1013, "Too many connections, try again later")
         self._taken[owner] += 1

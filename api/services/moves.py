@@ -105,8 +105,8 @@ class Moves:
         if action is Action.DELETE and operation is not None and operation.kind is OperationKind.DELETE:
             return Outcome(sandbox, operation)
         if refused is not None:
-            # it was refused for the least that it could want, perhaps
-            refused = await self._resources.quotas.refusal(sandbox.team_id, taken_to_run(sandbox.shape)) or refused
+            wanted = taken_to_run(sandbox.shape)
+            refused = await self._resources.quotas.restated(refused, sandbox.team_id, wanted)
         raise why_not_moved(sandbox, action, refused)
 
     async def by_system(

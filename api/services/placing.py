@@ -50,7 +50,10 @@ class Placing:
         except Invalid as error:
             return Explanation(template, None, (error,))
         shape = shape_of(creation, template)
-        found = (await self._quota(principal, shape), await self._hosts(principal, template, shape))
+        found = (
+            await self._resources.quotas.refusal(principal.team_id, taken_by_sandboxes(shape)),
+            await self._hosts(principal, template, shape),
+        )
         return Explanation(template, shape, tuple(error for error in found if error is not None))
 
     async def why_not(self, principal: Principal, creation: Creation, refused: NoCapacity | None) -> NestboxError:
@@ -65,8 +68,7 @@ class Placing:
             return error
         shape = shape_of(creation, template)
         if refused is not None:
-            # it was refused for the least that it could want, perhaps
-            return await self._quota(principal, shape) or refused
+            return await self._resources.quotas.restated(refused, principal.team_id, taken_by_sandboxes(shape))
         refusal = await self._hosts(principal, template, shape)
         if refusal is not None:
             return refusal
@@ -76,9 +78,6 @@ class Placing:
         if creation.template_id is not None:
             return await templates.get(self._database, principal.team_id, creation.template_id)
         return await templates.get_by_name(self._database, principal.team_id, creation.template_name or "")
-
-    async def _quota(self, principal: Principal, shape: Shape) -> NestboxError | None:
-        return await self._resources.quotas.refusal(principal.team_id, taken_by_sandboxes(shape))
 
     async def _hosts(self, principal: Principal, template: Template, shape: Shape) -> NestboxError | None:
         known = self._resources.hosts.host_ids

@@ -86,6 +86,11 @@ class Quotas:
         """The error that a team would get if it wanted this now; None if it may have it. Raises: Unavailable."""
         return exceeded(await self.of_team(team_id), wanted)
 
+    async def restated(self, refused: NoCapacity, team_id: UUID, wanted: Amounts) -> NoCapacity:
+        """A refusal by `hold`, which may be of the least that a command could want, for all that it wanted. Raises:
+        Unavailable."""
+        return await self.refusal(team_id, wanted) or refused
+
     async def own(self, principal: Principal) -> Quota:
         """What the caller's team may have and has. Raises: MissingScope, Unavailable."""
         require(principal, Scope.READ)

@@ -8,7 +8,7 @@ from uuid import UUID
 from api.clock import Clock
 from api.db import quotas
 from api.db.database import Database
-from api.domain.principal import NO_TEAM_ID, Principal
+from api.domain.principal import Principal
 from api.domain.quota import UNLIMITED, Limits
 from api.errors import TooMany
 
@@ -69,7 +69,7 @@ class Rates:
         Raises:
             TooMany: `RATE_LIMITED`: they came too fast. Unavailable: the database does not answer.
         """
-        owner = principal.id if principal.team_id == NO_TEAM_ID else principal.team_id
+        owner = principal.counted_as
         now = self._clock.monotonic()
         bucket = self._buckets.get(owner)
         if bucket is None or now - bucket.read_at >= LIMIT_KNOWN_SECONDS:

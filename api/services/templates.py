@@ -283,9 +283,8 @@ class Templates:
         if sandbox is None:
             return NotFound(no_such_sandbox().message, path=("sandboxId",))
         if refused is not None:
-            # it was refused for the least that it could want, perhaps
             wanted = taken_by_template(sandbox.shape)
-            refused = await self._resources.quotas.refusal(sandbox.team_id, wanted) or refused
+            refused = await self._resources.quotas.restated(refused, sandbox.team_id, wanted)
         return why_not_moved(sandbox, Action.CREATE_TEMPLATE, refused)
 
     async def _why_not_deleted(self, principal: Principal, template_id: UUID) -> NestboxError:
