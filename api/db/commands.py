@@ -15,7 +15,7 @@ from api.db import locks
 from api.db.database import Database, Row, Statements
 from api.db.events import BEFORE, insert_events, insert_operation_events
 from api.db.operations import OPERATION_COLUMNS, operation_of
-from api.db.sandboxes import JOINS, SANDBOX_COLUMNS, sandbox_of
+from api.db.sandboxes import HAS_DISK, JOINS, SANDBOX_COLUMNS, has_machine, sandbox_of
 from api.domain.operation import ENDS_BY_ITSELF, Operation, OperationKind
 from api.domain.sandbox import HOLDS_CAPACITY, Cause, Creation, Goal, Sandbox, State
 from api.domain.sandbox.creation import DEFAULT_DISK_SIZE_MB, DEFAULT_MEMORY_MB, DEFAULT_VCPUS
@@ -74,12 +74,10 @@ _CREATE = f"""WITH named AS (
             SELECT FROM template_hosts x WHERE x.template_id = template.id AND x.host_id = h.id AND x.ready))
         -- what emulates its machines may have to serve one team at a time
         AND ($22::boolean OR h.isolation <> 'emulated' OR NOT EXISTS (
-            SELECT FROM sandboxes WHERE host_id = h.id AND team_id <> $2 AND state <> 'deleted' AND state <> 'failed'))
+            SELECT FROM sandboxes WHERE host_id = h.id AND team_id <> $2 AND {HAS_DISK}))
     ORDER BY h.memory_total_mb - (
         SELECT coalesce(sum(memory_mb), 0) FROM sandboxes
-        WHERE host_id = h.id AND state <> 'deleted' AND state = ANY($13::text[])
-            -- one that is paused has no machine while its snapshot is taken
-            AND NOT (state = 'snapshotting' AND goal = 'paused')
+        WHERE host_id = h.id AND state <> 'deleted' AND {has_machine("$13")}
     ) DESC, h.id LIMIT 1
 ), moved AS (
     INSERT INTO sandboxes (id, team_id, template_id, host_id, name, labels, environment, vcpus, memory_mb, disk_size_mb,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from api.db.database import Database, Row, Statements
 from api.db.events import insert_events
+from api.db.sandboxes import HAS_DISK
 from api.domain.host import Host, HostFacts, Isolation, Pool
 
 _COLUMNS = (
@@ -125,11 +126,10 @@ async def candidates(
 ) -> tuple[Candidate, ...]:
     """Those of these hosts that answer."""
     rows = await database.rows(
-        """SELECT h.isolation, h.memory_total_mb,
+        f"""SELECT h.isolation, h.memory_total_mb,
             EXISTS (SELECT FROM template_hosts x WHERE x.template_id = $2 AND x.host_id = h.id AND x.ready)
                 AS has_template,
-            EXISTS (SELECT FROM sandboxes s WHERE s.host_id = h.id AND s.team_id <> $1 AND s.state <> 'deleted'
-                AND s.state <> 'failed') AS serves_others
+            EXISTS (SELECT FROM sandboxes WHERE host_id = h.id AND team_id <> $1 AND {HAS_DISK}) AS serves_others
         FROM hosts h WHERE h.reachable AND h.id = ANY($3::uuid[])""",
         team_id,
         template_id,

@@ -7,30 +7,30 @@ from datetime import datetime
 from uuid import UUID
 
 from api.db.database import Row, Statements
+from api.db.sandboxes import HAS_DISK, has_machine
 from api.domain.quota import Amounts, Limits, Quota, Resource
-from api.domain.sandbox import HOLDS_CAPACITY, HOLDS_DISK
+from api.domain.sandbox import HOLDS_CAPACITY
 from api.domain.template import TemplateState
 
 _NAMES = tuple(field.name for field in fields(Limits))
 _LIMITS = ", ".join(f"q.{name} AS limit_{name}" for name in _NAMES)
 _KEPT = (TemplateState.CREATING, TemplateState.READY)
 
-_HAS_MACHINE = "state = ANY($3::text[]) AND NOT (state = 'snapshotting' AND goal = 'paused')"
-"""In SQL, of a sandbox: one that is paused has no machine while its snapshot is taken. $3 are `HOLDS_CAPACITY`."""
+_HAS_MACHINE = has_machine("$2")
 _HAS_SAVED_MEMORY = "state IN ('paused', 'resuming') OR (state = 'snapshotting' AND goal = 'paused')"
 
 _OF_TEAMS = f"""SELECT t.id, {_LIMITS}, s.*, x.*, o.* FROM teams t LEFT JOIN team_quotas q ON q.team_id = t.id
 CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE state = ANY($2::text[])) AS sandboxes,
+    SELECT count(*) FILTER (WHERE {HAS_DISK}) AS sandboxes,
         coalesce(sum(vcpus) FILTER (WHERE {_HAS_MACHINE}), 0)::bigint AS vcpus,
         coalesce(sum(memory_mb) FILTER (WHERE {_HAS_MACHINE}), 0)::bigint AS memory_mb,
-        (coalesce(sum(disk_size_mb) FILTER (WHERE state = ANY($2::text[])), 0)
+        (coalesce(sum(disk_size_mb) FILTER (WHERE {HAS_DISK}), 0)
             + coalesce(sum(memory_mb) FILTER (WHERE {_HAS_SAVED_MEMORY}), 0))::bigint AS sandbox_disk_mb,
         count(*) FILTER (WHERE state = 'pending' AND fork_id IS NOT NULL) AS waiting_children
     FROM sandboxes WHERE team_id = t.id AND state <> 'deleted'
 ) s CROSS JOIN LATERAL (
     SELECT count(*) AS templates, coalesce(sum(disk_size_mb + coalesce(memory_mb, 0)), 0)::bigint AS template_disk_mb
-    FROM templates WHERE team_id = t.id AND state = ANY($4::text[])
+    FROM templates WHERE team_id = t.id AND state = ANY($3::text[])
 ) x CROSS JOIN LATERAL (
     SELECT count(*) AS operations FROM operations WHERE team_id = t.id AND state = 'running'
 ) o WHERE t.id = ANY($1::uuid[])"""
@@ -49,9 +49,7 @@ async def limits(database: Statements, team_id: UUID) -> Limits:
 
 async def of_teams(database: Statements, team_ids: Collection[UUID]) -> dict[UUID, Quota]:
     """What was set for these teams, as `own` and as `limits`, and the sums over their rows as they are now."""
-    rows = await database.rows(
-        _OF_TEAMS, list(team_ids), sorted(HOLDS_DISK), sorted(HOLDS_CAPACITY), [state.value for state in _KEPT]
-    )
+    rows = await database.rows(_OF_TEAMS, list(team_ids), sorted(HOLDS_CAPACITY), [state.value for state in _KEPT])
     return {row["id"]: Quota(_limits(row), _used(row), _limits(row)) for row in rows}
 
 

@@ -11,13 +11,23 @@ from api.db.database import Database, Row
 from api.db.operations import OPERATION_COLUMNS, operation_of
 from api.db.templates import TEMPLATE_COLUMNS, template_of
 from api.domain.page import Page, PageRequest, page_of
-from api.domain.sandbox import NEEDS_HOST, UNREACHABLE, Cause, Goal, Sandbox, SandboxFilter, State
+from api.domain.sandbox import HOLDS_DISK, NEEDS_HOST, UNREACHABLE, Cause, Goal, Sandbox, SandboxFilter, State
 
 SANDBOX_COLUMNS = f"""s.id, s.team_id, s.template_id, s.host_id, s.name, s.labels, s.vcpus, s.memory_mb,
     s.disk_size_mb, s.timeout_sec, s.goal, s.generation, s.state, s.cause, s.detail, s.sequence, s.last_active_at,
     s.auto_resume, s.auto_pause_at, s.parent_id, s.fork_id, s.stored_bytes,
     s.created_at, s.updated_at, s.deleted_at, s.version, coalesce(h.reachable, true) AS reachable, {TEMPLATE_COLUMNS}"""
 """Of tables called `s` (sandboxes), `t` (templates) and `h` (hosts)."""
+
+HAS_DISK = " AND ".join(f"state <> '{state}'" for state in sorted(set(State) - HOLDS_DISK))
+"""Of a sandbox: it has, or is to get, a disk on its host."""
+
+
+def has_machine(holding: str) -> str:
+    """Of a sandbox: it holds vCPUs and memory of its host. One that is paused has no machine while its snapshot is
+    taken. `holding` is the parameter with `HOLDS_CAPACITY`."""
+    return f"state = ANY({holding}::text[]) AND NOT (state = 'snapshotting' AND goal = 'paused')"
+
 
 JOINS = "JOIN templates t ON t.id = s.template_id LEFT JOIN hosts h ON h.id = s.host_id"
 
