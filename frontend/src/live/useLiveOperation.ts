@@ -1,9 +1,9 @@
 import { useEffect, useState } from 'react';
 import { useClient } from 'urql';
-import { onEnd, pipe, subscribe } from 'wonka';
 
-import { problemOf, type Problem } from '../api/problem';
+import type { Problem } from '../api/problem';
 import type { OperationLiveSubscription } from '../gql/graphql';
+import { attempt } from './attempt';
 import { OperationLive } from './documents';
 import { keepSubscribed } from './keepSubscribed';
 
@@ -25,26 +25,19 @@ export function useLiveOperation(id: string): Watched {
   useEffect(() => {
     let finished = false;
     return keepSubscribed({
-      start: (heard, ended) => {
-        const subscription = pipe(
+      start: (heard, ended) =>
+        attempt(
           client.subscription(OperationLive, { id }),
-          onEnd(() => {
-            if (!finished) ended(null);
-          }),
-          subscribe(({ data, error }) => {
-            if (error) {
-              ended(problemOf(error));
-            } else if (data?.operation.__typename === 'OperationChanged') {
-              setOperation(data.operation.operation);
-              finished = data.operation.operation.state !== 'RUNNING';
-              heard();
-            }
-          }),
-        );
-        return () => {
-          subscription.unsubscribe();
-        };
-      },
+          ({ operation: event }) => {
+            if (event.__typename !== 'OperationChanged') return;
+            setOperation(event.operation);
+            finished = event.operation.state !== 'RUNNING';
+            heard();
+          },
+          (problem) => {
+            if (problem || !finished) ended(problem);
+          },
+        ),
       onState: () => undefined, // the list beside it says whether the connection is there
       // refused, and not just for now: asking again would be refused again
       isFatal: (problem) => !problem.retryable,

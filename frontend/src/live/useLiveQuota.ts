@@ -1,9 +1,9 @@
 import { useEffect, useState } from 'react';
 import { useClient } from 'urql';
-import { onEnd, pipe, subscribe } from 'wonka';
 
-import { problemOf, type Problem } from '../api/problem';
+import type { Problem } from '../api/problem';
 import type { QuotaLiveSubscription } from '../gql/graphql';
+import { attempt } from './attempt';
 import { QuotaLive } from './documents';
 import { keepSubscribed } from './keepSubscribed';
 
@@ -25,25 +25,15 @@ export function useLiveQuota(): WatchedQuota {
   useEffect(
     () =>
       keepSubscribed({
-        start: (heard, ended) => {
-          const subscription = pipe(
+        start: (heard, ended) =>
+          attempt(
             client.subscription(QuotaLive, {}),
-            onEnd(() => {
-              ended(null);
-            }),
-            subscribe(({ data, error }) => {
-              if (error) {
-                ended(problemOf(error));
-                return;
-              }
-              if (data?.quota.__typename === 'QuotaChanged') setQuota(data.quota.quota);
+            ({ quota }) => {
+              if (quota.__typename === 'QuotaChanged') setQuota(quota.quota);
               heard();
-            }),
-          );
-          return () => {
-            subscription.unsubscribe();
-          };
-        },
+            },
+            ended,
+          ),
         onState: () => undefined,
         isFatal: (problem) => !problem.retryable,
         onFatal: setProblem,

@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useReducer, useRef, useState } from 'react';
-import { onEnd, pipe, subscribe } from 'wonka';
 
 import type { Api } from '../api/client';
-import { endsSession, problemOf, type Problem } from '../api/problem';
+import { endsSession, type Problem } from '../api/problem';
+import { attempt } from './attempt';
 import { SandboxesLive } from './documents';
 import { keepSubscribed } from './keepSubscribed';
 import { applyEvent, EMPTY_LIST, inOrder, type SandboxEvent, type SandboxRow } from './sandboxList';
@@ -34,28 +34,19 @@ export function useLiveSandboxes({ client, onConnected }: Api, onSessionEnd: (pr
       dispatch(event);
     };
     return keepSubscribed({
-      start: (heard, ended) => {
-        const subscription = pipe(
+      start: (heard, ended) =>
+        attempt(
           client.subscription(SandboxesLive, { after: cursor.current }),
-          onEnd(() => {
-            ended(null);
-          }),
-          subscribe(({ data, error }) => {
-            if (error) {
-              const problem = problemOf(error);
-              // the cursor is none of this database (any more): begin with a new snapshot
-              if (problem.code === 'INVALID') cursor.current = null;
-              ended(problem);
-            } else if (data) {
-              apply(data.sandboxes);
-              heard();
-            }
-          }),
-        );
-        return () => {
-          subscription.unsubscribe();
-        };
-      },
+          ({ sandboxes }) => {
+            apply(sandboxes);
+            heard();
+          },
+          (problem) => {
+            // the cursor is none of this database (any more): begin with a new snapshot
+            if (problem?.code === 'INVALID') cursor.current = null;
+            ended(problem);
+          },
+        ),
       onState: setConnection,
       isFatal: endsSession,
       onFatal: (problem) => {
