@@ -10,7 +10,7 @@ from api.db.commands import RESULT, Acceptance, Accepted, accepted, common
 from api.db.database import Database, Statements
 from api.db.events import BEFORE, insert_events, insert_operation_events
 from api.db.operations import OPERATION_COLUMNS, operation_of
-from api.db.templates import TEMPLATE_COLUMNS, template_of
+from api.db.templates import IS_STOOD_ON, TEMPLATE_COLUMNS, template_of
 from api.domain.operation import Operation
 from api.domain.sandbox import State
 from api.domain.template import NewTemplate, Template
@@ -37,9 +37,8 @@ _CREATE = f"""WITH moved AS (
 ), logged AS ({insert_events(kind="'sandbox.' || $3", actor="$4", source="moved s", operation_id="$1::uuid")})
 {RESULT}"""
 
-_FOUND = """SELECT t.id FROM templates t
-    WHERE t.id = $8 AND t.team_id = ANY($9::uuid[]) AND t.state = 'ready' AND t.id <> $10
-        AND NOT EXISTS (SELECT FROM sandboxes s WHERE s.template_id = t.id AND s.stands_on_template)"""
+_FOUND = f"""SELECT t.id FROM templates t
+    WHERE t.id = $8 AND t.team_id = ANY($9::uuid[]) AND t.state = 'ready' AND t.id <> $10 AND NOT {IS_STOOD_ON}"""
 
 _DELETE = f"""WITH removed AS (
     -- who creates a sandbox of it at the same time is met by the foreign key `sandboxes_template_live`

@@ -15,7 +15,13 @@ TEMPLATE_COLUMNS = """t.id AS t_id, t.team_id AS t_team_id, t.name AS t_name, t.
     t.created_by AS t_created_by, t.created_at AS t_created_at"""
 """Of a table called `t`."""
 
-_IN_USE = "EXISTS (SELECT FROM sandboxes s WHERE s.template_id = t.id AND s.stands_on_template) AS in_use"
+IS_STOOD_ON = """(
+    EXISTS (SELECT FROM sandboxes s WHERE s.template_id = t.id AND s.stands_on_template)
+    -- a sandbox that was deleted while a template was being made of it: its disk is still read
+    OR EXISTS (SELECT FROM operations o JOIN sandboxes s ON s.id = o.sandbox_id
+        WHERE o.state = 'running' AND o.kind = 'create_template' AND s.template_id = t.id))"""
+"""Whether a table called `t` is a template that may not be removed."""
+_IN_USE = f"{IS_STOOD_ON} AS in_use"
 _VISIBLE = "t.state = 'ready' AND t.team_id = ANY($1::uuid[])"
 
 

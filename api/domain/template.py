@@ -145,7 +145,7 @@ def is_forbidden(template: Template, *, is_platform_admin: bool) -> str | None:
     return None
 
 
-IN_USE = "Sandboxes stand on it; delete them first."
+IN_USE = "Sandboxes stand on it, or a template is being made of one that did; delete them first, or wait for it."
 FOREIGN = "It belongs to another team; only that team can delete it."
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from agent.drivers.simulated import Hang
 from api.domain.operation import OperationKind, OperationState
 from api.domain.page import page_request
 from api.domain.sandbox import CreateSandbox
@@ -54,6 +55,28 @@ async def test_a_template_in_use_is_not_touched_and_then_deleted_everywhere(runn
     with pytest.raises(NotFound):
         await running.services.sandboxes.create(running.principal, CreateSandbox(template_id=template.id))
     assert (await running.template()).name == template.name
+
+
+async def test_what_a_template_is_being_made_of_stays_though_its_sandbox_is_gone(
+    running: Running, served: Served
+) -> None:
+    below, hang = await running.template("below"), Hang()
+    sandbox = await running.created(template_id=below.id)
+    served.driver.faults.inject("make_template", hang)
+    begun = await running.services.templates.create(running.principal, sandbox.id, "above", wait_seconds=0)
+    await asyncio.wait_for(hang.reached.wait(), 10)
+    await running.services.sandboxes.delete(running.principal, sandbox.id)
+    with pytest.raises(Conflict) as refused:
+        await running.services.templates.delete(running.principal, below.id)
+    assert refused.value.code == "TEMPLATE_IN_USE"
+    now = await running.services.templates.get(running.principal, below.id)
+    assert now is not None
+    ((entry,),) = (await running.services.templates.allowed_actions(running.principal, [now])).values()
+    assert not entry.allowed
+    hang.released.set()
+    assert (await running.ended(begun.operation.id)).state is OperationState.SUCCEEDED
+    deleted = await running.services.templates.delete(running.principal, below.id)
+    assert deleted.state is OperationState.SUCCEEDED
 
 
 async def test_a_deletion_and_creations_at_once_leave_no_sandbox_without_its_template(running: Running) -> None:
