@@ -15,8 +15,8 @@ TEMPLATE_NAME_BYTES_MAX = 200
 VCPUS_RANGE = range(1, 64 + 1)
 MEMORY_MB_RANGE = range(128, 1024 * 1024 + 1)
 """128 MiB, with which a guest just boots, to 1 TiB."""
-DISK_SIZE_MB_RANGE = range(1024, 16 * 1024 * 1024 + 1)
-"""1 GiB to 16 TiB."""
+DISK_SIZE_MB_RANGE = range(1024, 4 * 1024 * 1024 + 1)
+"""1 GiB to 4 TiB, as hosts have it (`agent.checks`)."""
 TIMEOUT_SEC_MAX = 30 * 24 * 3600
 DEFAULT_VCPUS = 1
 DEFAULT_MEMORY_MB = 512
