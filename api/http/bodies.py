@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import cast
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -13,6 +14,8 @@ BODY_BYTES_MAX = 1024 * 1024
 """Of a GraphQL request."""
 BODY_SECONDS_MAX = 30.0
 """For all of a GraphQL request, however slowly it is sent."""
+UPLOAD_IDLE_SECONDS_MAX = 60.0
+"""How long an upload is waited for without anything of a file, however much else comes."""
 LINGER_SECONDS = 1.0
 """How long a refused body is still read and dropped. Closing a connection with unread data resets it, and the client
 may never see why."""
@@ -57,6 +60,40 @@ async def stream_body(receive: Receive) -> AsyncIterator[bytes]:
         body: bytes = message.get("body", b"")
         if body:
             yield body
+
+
+class PatientBody:
+    """The body of an upload, which may take as long as it likes while its files go on: between two pieces of a file it
+    is waited for `UPLOAD_IDLE_SECONDS_MAX` in all. Time in which nobody reads it does not count."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._chunks = cast("AsyncGenerator[bytes, None]", stream_body(receive))
+        self._left_seconds = UPLOAD_IDLE_SECONDS_MAX
+
+    async def next(self) -> bytes | None:
+        """The next chunk, None at the end.
+
+        Raises:
+            Invalid: `BODY_TOO_SLOW`. ClientDisconnect: the client went away before the end.
+        """
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._left_seconds):
+                chunk = await anext(self._chunks, None)
+        except TimeoutError:
+            raise Invalid("The body stopped arriving.", code="BODY_TOO_SLOW") from None
+        self._left_seconds -= time.monotonic() - began
+        return chunk
+
+    def went_on(self) -> None:
+        """Some of a file came: the patience is whole again."""
+        self._left_seconds = UPLOAD_IDLE_SECONDS_MAX
+
+    async def as_file(self) -> AsyncIterator[bytes]:
+        """All of it, for a body that is one file. Raises: as `next`."""
+        while (chunk := await self.next()) is not None:
+            self.went_on()
+            yield chunk
 
 
 def content_length(scope: Scope) -> int | None:

@@ -1,7 +1,6 @@
 """Files of sandboxes over HTTP, streamed both ways: a few chunks of a file are held, never a file."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import cast
 from urllib.parse import parse_qs, quote
@@ -14,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from api.domain.file import MODE_DEFAULT
 from api.domain.principal import Principal
 from api.errors import Invalid, Unauthenticated
-from api.http.bodies import lingering, stream_body
+from api.http.bodies import PatientBody, lingering
 from api.http.caller import Callers
 from api.http.connected import while_connected
 from api.http.errors import error_response, error_response_for
@@ -25,8 +24,6 @@ from api.services.audit import Deed
 from api.services.files import FileDownload
 from api.services.services import Services
 
-UPLOAD_IDLE_SECONDS_MAX = 60.0
-"""How long an upload may pause between two chunks before it is given up."""
 METHODS = "GET, PUT, POST"
 _WRITES = frozenset({"PUT", "POST"})
 
@@ -80,13 +77,13 @@ class FileEndpoint:
             raise _Broken from error
 
     async def _upload(self, receive: Receive, target: tuple[Principal, UUID, str], mode: int) -> JSONResponse:
-        writing = self._services.files.write(*target, _patient(receive), mode=mode)
+        writing = self._services.files.write(*target, PatientBody(receive).as_file(), mode=mode)
         size_bytes = await self._services.auth.while_good(target[0], writing)
         return JSONResponse({"path": target[2], "sizeBytes": size_bytes})
 
     async def _upload_form(self, scope: Scope, receive: Receive, target: tuple[Principal, UUID, str]) -> JSONResponse:
         principal, sandbox_id, directory = target
-        form = FormFiles(Headers(scope=scope).get("content-type"), _patient(receive))
+        form = FormFiles(Headers(scope=scope).get("content-type"), PatientBody(receive))
         written = []
         async for file in form:
             path = f"{directory.rstrip('/')}/{file.filename}"
@@ -128,19 +125,6 @@ async def _send_file(send: Send, download: FileDownload, path: str) -> None:
     if left > 0:
         raise _Broken
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _patient(receive: Receive) -> AsyncIterator[bytes]:
-    async with aclosing(cast("AsyncGenerator[bytes, None]", stream_body(receive))) as body:
-        while True:
-            try:
-                async with asyncio.timeout(UPLOAD_IDLE_SECONDS_MAX):
-                    chunk = await anext(body, None)
-            except TimeoutError:
-                raise Invalid("The body stopped arriving.", code="BODY_TOO_SLOW") from None
-            if chunk is None:
-                return
-            yield chunk
 
 
 def _query(scope: Scope) -> dict[str, list[str]]:

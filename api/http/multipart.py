@@ -9,8 +9,13 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from api.errors import Invalid
+from api.http.bodies import PatientBody
 
 FILES_PER_FORM_MAX = 100
+FIELDS_PER_FORM_MAX = 100
+"""That are no files."""
+BESIDE_FILES_BYTES_MAX = 256 * 1024
+"""Of all that is not the content of a file: headers, fields, what stands before and after the form."""
 FILENAME_BYTES_MAX = 255
 """As Linux has it."""
 
@@ -45,6 +50,8 @@ class _Events:
     def __init__(self) -> None:
         self.found: deque[_Begin | _Data | _End] = deque()
         self.finished = False
+        self.content_bytes = 0
+        """Of files, so far."""
         self._header, self._value = b"", b""
         self._filename: str | None = None
 
@@ -69,6 +76,8 @@ class _Events:
         self.found.append(_Begin(self._filename))
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._filename is not None:
+            self.content_bytes += end - start
         self.found.append(_Data(data[start:end]))
 
     def on_part_end(self) -> None:
@@ -79,9 +88,10 @@ class _Events:
 
 
 class FormFiles:
-    """The files of a `multipart/form-data` body, in order. Fields that are no files are skipped."""
+    """The files of a `multipart/form-data` body, in order. Fields that are no files are skipped, and are no reason to
+    wait any longer."""
 
-    def __init__(self, content_type: str | None, body: AsyncIterator[bytes]) -> None:
+    def __init__(self, content_type: str | None, body: PatientBody) -> None:
         """Raises: Invalid when the content type is not that of a form."""
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
@@ -90,19 +100,24 @@ class FormFiles:
                 "Send the files as multipart/form-data, or one file by PUT as it is.", code="UNSUPPORTED_MEDIA_TYPE"
             )
         self._body = body
+        self._body_bytes = 0
         self._events = _Events()
         self._parser = _parser(boundary, self._events)
 
     async def __aiter__(self) -> AsyncIterator[FormFile]:
-        count = 0
+        files = fields = 0
         while (event := await self._next()) is not None:
             if not isinstance(event, _Begin):
                 continue
             if event.filename is None:
+                fields += 1
+                if fields > FIELDS_PER_FORM_MAX:
+                    raise _malformed(f"it has more than {FIELDS_PER_FORM_MAX} fields that are no files")
                 continue
-            count += 1
-            if count > FILES_PER_FORM_MAX:
+            files += 1
+            if files > FILES_PER_FORM_MAX:
                 raise Invalid(f"At most {FILES_PER_FORM_MAX} files are accepted at once.", code="MALFORMED_FORM")
+            self._body.went_on()
             content = self._content()
             yield FormFile(event.filename, content)
             async for _ in content:
@@ -113,11 +128,12 @@ class FormFiles:
             if event is None:
                 raise _malformed("it ends in the middle of a file")
             if isinstance(event, _Data):
+                self._body.went_on()
                 yield event
 
     async def _next(self) -> _Begin | _Data | _End | None:
         while not self._events.found:
-            chunk = await anext(self._body, None)
+            chunk = await self._body.next()
             if chunk is None:
                 if not self._events.finished:
                     raise _malformed("its end is missing")
@@ -126,6 +142,11 @@ class FormFiles:
                 self._parser.write(chunk)
             except FormParserError as error:
                 raise _malformed(str(error)) from None
+            self._body_bytes += len(chunk)
+            if self._body_bytes - self._events.content_bytes > BESIDE_FILES_BYTES_MAX:
+                raise Invalid(
+                    f"The form has more than {BESIDE_FILES_BYTES_MAX:,} bytes beside its files.", code="BODY_TOO_LARGE"
+                )
         return self._events.found.popleft()
 
 

@@ -159,6 +159,21 @@ BODIES: tuple[Cell, ...] = (
     ),
     _flood(
         "endless body",
+        "a field of a form",
+        "413 BODY_TOO_LARGE",
+        lambda place: (
+            head(
+                place,
+                f"POST /sandboxes/{place.running}/files?path=/x",
+                "Content-Type: multipart/form-data; boundary=b",
+                CHUNKED,
+            )
+            + b'\r\n35\r\n--b\r\nContent-Disposition: form-data; name="field"\r\n\r\n\r\n'
+        ),
+        CHUNK,
+    ),
+    _flood(
+        "endless body",
         "the size of a chunk",
         "431 HEAD_TOO_LARGE",
         lambda place: _typed(place, "POST /graphql", CHUNKED),
