@@ -47,7 +47,8 @@ class FileEndpoint:
                 await self._download(receive, send, (principal, sandbox_id, _one(query, "path")))
             elif method in _WRITES:
                 target = (principal, sandbox_id, _one(query, "path"))
-                async with self._services.audit.doing(self._deed(scope, principal, sandbox_id)):
+                deed = self._deed(scope, principal, sandbox_id)
+                async with self._services.audit.doing(deed), self._services.auth.holding(principal):
                     if method == "PUT":
                         written = await self._upload(receive, target, _mode(query))
                     else:
@@ -69,16 +70,24 @@ class FileEndpoint:
         return Deed.of(principal, "putFile", request_id=scope["state"]["request_id"], address=address, target=target)
 
     async def _download(self, receive: Receive, send: Send, target: tuple[Principal, UUID, str]) -> None:
-        download = await while_connected(receive, self._services.files.open(*target))
-        sending = self._services.auth.while_good(target[0], _send_file(send, download, target[2]))
+        is_open = False
+
+        async def give() -> None:
+            nonlocal is_open
+            download = await self._services.files.open(*target)
+            is_open = True
+            await _send_file(send, download, target[2])
+
         try:
-            await while_connected(receive, sending)
+            async with self._services.auth.holding(target[0]):
+                await while_connected(receive, give())
         except Unauthenticated as error:
-            raise _Broken from error
+            if is_open:
+                raise _Broken from error
+            raise
 
     async def _upload(self, receive: Receive, target: tuple[Principal, UUID, str], mode: int) -> JSONResponse:
-        writing = self._services.files.write(*target, PatientBody(receive).as_file(), mode=mode)
-        size_bytes = await self._services.auth.while_good(target[0], writing)
+        size_bytes = await self._services.files.write(*target, PatientBody(receive).as_file(), mode=mode)
         return JSONResponse({"path": target[2], "sizeBytes": size_bytes})
 
     async def _upload_form(self, scope: Scope, receive: Receive, target: tuple[Principal, UUID, str]) -> JSONResponse:
@@ -87,8 +96,7 @@ class FileEndpoint:
         written = []
         async for file in form:
             path = f"{directory.rstrip('/')}/{file.filename}"
-            writing = self._services.files.write(principal, sandbox_id, path, file.content)
-            size_bytes = await self._services.auth.while_good(principal, writing)
+            size_bytes = await self._services.files.write(principal, sandbox_id, path, file.content)
             written.append({"path": path, "sizeBytes": size_bytes})
         if not written:
             raise Invalid("The form holds no file; give each part a `filename`.", code="MALFORMED_FORM")

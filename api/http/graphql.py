@@ -46,14 +46,16 @@ class GraphQLOverHTTP:
         try:
             media_type = answer_media_type(headers.get("accept"))
             principal = await self._gateway.callers.principal(scope)
-            content = await self._content(scope, receive, headers)
+            # around the body too, which may take longer to arrive than its sender may still be here
+            async with self._gateway.services.auth.holding(principal):
+                content = await self._content(scope, receive, headers)
+                response = await self._answer(scope, receive, principal, content, media_type)
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001  # every one is answered in the shape of GraphQL
             response = _refusal(error, request_id, media_type)
             await response(scope, receive, lingering(receive, send) if scope["method"] == "POST" else send)
             return
-        response = await self._answer(scope, receive, principal, content, media_type)
         await response(scope, receive, send)
 
     async def _content(self, scope: Scope, receive: Receive, headers: Headers) -> Any:
@@ -104,8 +106,7 @@ class GraphQLOverHTTP:
         request: Request,
         context: OperationContext,
     ) -> dict[str, Any]:
-        execution = self._gateway.graphql.execute(document, request, context)
-        work = self._gateway.services.auth.while_good(context.principal, execution)
+        work = self._gateway.graphql.execute(document, request, context)
         if is_mutation(operation) and not _ends_with_its_client(document):
             return await work
         return await while_connected(receive, work)

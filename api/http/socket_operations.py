@@ -13,7 +13,7 @@ from api.domain.principal import Principal
 from api.errors import Invalid, Unauthenticated
 from api.http.gateway import Gateway, read_request
 from api.schema.documents import DocumentErrors, is_subscription
-from api.schema.execution import formatted
+from api.schema.execution import Request, formatted
 
 _log = structlog.get_logger(__name__)
 
@@ -105,9 +105,13 @@ class Operations:
                 await self._refuse(operation_id, [error], request_id)
 
     async def _answer(self, operation_id: str, payload: dict[str, Any], request_id: str) -> None:
-        graphql = self._gateway.graphql
         request = read_request(payload)
         principal = await self._caller.principal()
+        async with self._gateway.services.auth.holding(principal):
+            await self._answer_to(principal, request, operation_id, request_id)
+
+    async def _answer_to(self, principal: Principal, request: Request, operation_id: str, request_id: str) -> None:
+        graphql = self._gateway.graphql
         document = graphql.documents.prepare(request.query)
         operation = document.operation(request.operation_name)
         context = self._gateway.context(principal, request_id, document, self._caller.address)
@@ -115,8 +119,7 @@ class Operations:
         if is_subscription(operation):
             found = await graphql.subscribe(document, request, context)
         else:
-            execution = graphql.execute(document, request, context)
-            found = await self._gateway.services.auth.while_good(principal, execution)
+            found = await graphql.execute(document, request, context)
         if not isinstance(found, dict):
             async with aclosing(cast("AsyncGenerator[dict[str, Any], None]", found)) as responses:
                 async for response in responses:

@@ -1,9 +1,8 @@
 """Who is asking: API keys, and people in sessions."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from api.domain.principal import Principal, PrincipalKind
 from api.errors import Unauthenticated, Unavailable
@@ -14,7 +13,6 @@ from api.services.sessions import Sessions
 RECHECK_SECONDS = 2.0
 """How often each stream, and each request that takes long, asks whether its caller may still be here."""
 
-ResultT = TypeVar("ResultT")
 _SHUT_OUT = "Your key or session has ended, or you may no longer do this in this team."
 
 
@@ -48,8 +46,7 @@ class Auth:
         return principal
 
     async def recheck(self, principal: Principal) -> None:
-        """Returns if this principal's key or session is still good, and may still do all that it could in its team;
-        for streams, which live long.
+        """Returns if this principal's key or session is still good, and may still do all that it could in its team.
 
         Raises:
             Unauthenticated: it may not. Unavailable: the database does not answer.
@@ -57,10 +54,38 @@ class Auth:
         if not await self._is_good(principal):
             raise Unauthenticated(_SHUT_OUT)
 
-    async def recheck_stream(self, principal: Principal) -> None:
-        """As `recheck`, of whoever is let in already: they stay until the database says otherwise, and nothing can be
-        told while it is away, so nothing is given away. Raises: Unauthenticated."""
-        with contextlib.suppress(Unavailable):
+    @asynccontextmanager
+    async def holding(self, principal: Principal) -> AsyncIterator[None]:
+        """Around all that lasts of what is done for a caller, sending included: asks at once whether they may be here,
+        then every `RECHECK_SECONDS`. When they may not, the body is cancelled wherever it waits, within five seconds.
+
+        Whoever is let in stays until the database says otherwise: nothing can be told while it is away.
+
+        Raises:
+            Unauthenticated: the caller is shut out; what the body had finished stays done. What the body raises.
+        """
+        await self._let_stay(principal)
+        failure: Exception | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                watcher = group.create_task(self._watch(principal))
+                try:
+                    yield
+                except Exception as error:  # noqa: BLE001  # carried out of the group, which would wrap it
+                    failure = error
+                watcher.cancel()
+        except* Unauthenticated:
+            failure = Unauthenticated(_SHUT_OUT)
+        if failure is not None:
+            raise failure
+
+    async def _watch(self, principal: Principal) -> None:
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            await self._let_stay(principal)
+
+    async def _let_stay(self, principal: Principal) -> None:
+        with suppress(Unavailable):
             await self.recheck(principal)
 
     async def _is_good(self, principal: Principal) -> bool:
@@ -71,30 +96,3 @@ class Auth:
                 return await self._sessions.is_good(principal)
             case PrincipalKind.SYSTEM:
                 return True
-
-    async def while_good(self, principal: Principal, work: Awaitable[ResultT]) -> ResultT:
-        """What `work` answers; it is cancelled within five seconds when its caller is shut out meanwhile.
-
-        Raises:
-            Unauthenticated: the caller is shut out, and the work was cancelled. What `work` raises.
-        """
-        results: list[ResultT] = []
-        failure: Exception | None = None
-        try:
-            async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(self._until_ended(principal))
-                try:
-                    results.append(await work)
-                except Exception as error:  # noqa: BLE001  # carried out of the group, which would wrap it
-                    failure = error
-                watcher.cancel()
-        except* Unauthenticated:
-            failure = Unauthenticated(_SHUT_OUT)
-        if failure is not None:
-            raise failure
-        return results[0]
-
-    async def _until_ended(self, principal: Principal) -> None:
-        while True:
-            await asyncio.sleep(RECHECK_SECONDS)
-            await self.recheck_stream(principal)

@@ -8,8 +8,8 @@ from uuid import UUID
 from api.clock import Clock
 
 BELIEVED_SECONDS = 2.5
-"""How long what was found out holds. With the period of a stream's rechecks it stays below the five seconds within
-which whoever was shut out must have lost everything."""
+"""How long what was found out holds. With the period of rechecks (`RECHECK_SECONDS`) it stays below the five seconds
+within which whoever was shut out must have lost everything."""
 REMEMBERED_MAX = 10_000
 
 T = TypeVar("T")

@@ -14,7 +14,6 @@ from api.domain.feed import Changed, FeedEvent, Heartbeat, Removed, RemovedReaso
 from api.domain.principal import Principal, Scope, require
 from api.domain.sandbox import Sandbox, SandboxFilter, State
 from api.errors import NestboxError, Unavailable
-from api.services.auth import RECHECK_SECONDS, Auth
 from api.services.operation_feed import OperationFeed
 from api.services.places import no_such_sandbox
 from api.services.quota_feed import QuotaFeed
@@ -42,19 +41,20 @@ class Feed:
 
     The reader loads each sandbox that changed once, and hands the same record to all. A slow subscriber misses versions
     of a sandbox, never the newest one. Versions of a sandbox never go back.
+
+    A stream does not end when its caller is shut out: whoever hands it on ends it (`Auth.holding`).
     """
 
-    def __init__(self, database: Database, auth: Auth, clock: Clock, quotas: Quotas) -> None:
+    def __init__(self, database: Database, clock: Clock, quotas: Quotas) -> None:
         self._database = database
-        self._auth = auth
         self._clock = clock
         self._wanted = asyncio.Event()
         self._cursor: Cursor | None = None
         self._started = asyncio.Event()
         self._waiting_seconds = WAITING_SECONDS_MIN
         self._subscribers: dict[UUID, set[Subscriber]] = {}
-        self.operations = OperationFeed(database, auth, clock, self._current)
-        self.quotas = QuotaFeed(quotas, auth, clock, self._current)
+        self.operations = OperationFeed(database, clock, self._current)
+        self.quotas = QuotaFeed(quotas, clock, self._current)
 
     def wake(self) -> None:
         """The log may have grown."""
@@ -112,7 +112,7 @@ class Feed:
         """The sandbox as it is (`Changed`), then every change; ends after it is deleted (`Removed`).
 
         Raises:
-            NotFound: no such sandbox. Unauthenticated: the caller was shut out, within 5 seconds.
+            MissingScope: the caller may not read. NotFound: no such sandbox. Unavailable.
         """
         require(principal, Scope.READ)
         subscriber = await self._subscribe(sandbox_id)
@@ -125,7 +125,7 @@ class Feed:
             if sandbox.state is State.DELETED:
                 yield Removed(sandbox_id, str(subscriber.cursor), RemovedReason.DELETED)
                 return
-            async for event in self._follow(subscriber, principal, _EVERYTHING):
+            async for event in self._follow(subscriber, _EVERYTHING):
                 yield event
                 if isinstance(event, Changed) and event.sandbox.state is State.DELETED:
                     yield Removed(sandbox_id, event.cursor, RemovedReason.DELETED)
@@ -140,7 +140,7 @@ class Feed:
         once and then only what changed since; a `Reset` all the same if the log does not reach back so far.
 
         Raises:
-            Invalid: `after` is no cursor. Unauthenticated: the caller was shut out, within 5 seconds.
+            MissingScope: the caller may not read. Invalid: `after` is no cursor. Unavailable.
         """
         require(principal, Scope.READ)
         since = None if after is None else Cursor.parse(after)
@@ -152,7 +152,7 @@ class Feed:
                 yield Heartbeat(str(subscriber.cursor), self._clock.now())
             else:
                 yield await self._reset(subscriber, principal, criteria, expired=since is not None)
-            async for event in self._follow(subscriber, principal, criteria):
+            async for event in self._follow(subscriber, criteria):
                 yield event
         finally:
             self._unsubscribe(principal.team_id, subscriber)
@@ -180,26 +180,19 @@ class Feed:
             subscriber.advance(subscriber.cursor)
         return True
 
-    async def _follow(
-        self, subscriber: Subscriber, principal: Principal, criteria: SandboxFilter
-    ) -> AsyncIterator[FeedEvent]:
-        recheck_at = self._clock.monotonic() + RECHECK_SECONDS
-        heartbeat_at = self._clock.monotonic() + HEARTBEAT_SECONDS
+    async def _follow(self, subscriber: Subscriber, criteria: SandboxFilter) -> AsyncIterator[FeedEvent]:
+        told_at = self._clock.monotonic()
         while True:
-            now = self._clock.monotonic()
-            if now >= recheck_at:
-                await self._auth.recheck_stream(principal)
-                recheck_at = now + RECHECK_SECONDS
-            told = False
             for event in subscriber.take(criteria):
                 yield event
-                told = True
-            if told:
-                heartbeat_at = self._clock.monotonic() + HEARTBEAT_SECONDS
-            elif now >= heartbeat_at:
+                told_at = self._clock.monotonic()
+            # much may happen in a team of which this filter lets nothing through
+            silent_seconds = self._clock.monotonic() - told_at
+            if silent_seconds >= HEARTBEAT_SECONDS:
                 yield Heartbeat(str(subscriber.cursor), self._clock.now())
-                heartbeat_at = self._clock.monotonic() + HEARTBEAT_SECONDS
-            await happens(subscriber.news, min(recheck_at, heartbeat_at) - self._clock.monotonic())
+                told_at = self._clock.monotonic()
+            else:
+                await happens(subscriber.news, HEARTBEAT_SECONDS - silent_seconds)
 
     async def _subscribe(self, topic: UUID) -> Subscriber:
         if not await happens(self._started, 1.0):

@@ -12,7 +12,6 @@ from api.domain.feed import Heartbeat, OperationChanged
 from api.domain.operation import FINISHED, Operation
 from api.domain.principal import Principal
 from api.errors import NotFound
-from api.services.auth import RECHECK_SECONDS, Auth
 from api.services.streams import HEARTBEAT_SECONDS, happens
 
 
@@ -35,9 +34,8 @@ class OperationFeed:
     """The reader of the event log hands over what its lines are about; each operation that is watched is then read
     once, for all who watch it."""
 
-    def __init__(self, database: Database, auth: Auth, clock: Clock, reader_cursor: Callable[[], Cursor]) -> None:
+    def __init__(self, database: Database, clock: Clock, reader_cursor: Callable[[], Cursor]) -> None:
         self._database = database
-        self._auth = auth
         self._clock = clock
         self._cursor = reader_cursor
         self._watchers: dict[UUID, set[_Watcher]] = {}
@@ -61,7 +59,7 @@ class OperationFeed:
         """The operation as it is, then every change of its progress and state; ends with it.
 
         Raises:
-            NotFound: no such operation. Unauthenticated: the key was revoked meanwhile, within 5 seconds.
+            NotFound: no such operation. Unavailable.
         """
         operation = await self._get(principal, operation_id)
         watcher = _Watcher(operation)
@@ -70,21 +68,12 @@ class OperationFeed:
             # once more: what happened before this stream was known to the reader
             watcher.operation = await self._get(principal, operation_id)
             yield OperationChanged(watcher.operation, str(self._cursor()))
-            checked_at = told_at = self._clock.monotonic()
             while watcher.operation.state not in FINISHED:
-                has_news = await happens(watcher.news, RECHECK_SECONDS)
-                now = self._clock.monotonic()
-                if now - checked_at >= RECHECK_SECONDS:
-                    await self._auth.recheck_stream(principal)
-                    checked_at = now
-                if has_news:
+                if await happens(watcher.news, HEARTBEAT_SECONDS):
                     watcher.news.clear()
                     yield OperationChanged(watcher.operation, str(self._cursor()))
-                elif now - told_at >= HEARTBEAT_SECONDS:
-                    yield Heartbeat(str(self._cursor()), self._clock.now())
                 else:
-                    continue
-                told_at = now
+                    yield Heartbeat(str(self._cursor()), self._clock.now())
         finally:
             watchers = self._watchers[operation_id]
             watchers.discard(watcher)

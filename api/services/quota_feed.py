@@ -10,7 +10,6 @@ from api.domain.feed import Heartbeat, QuotaChanged
 from api.domain.principal import Principal, Scope, require
 from api.domain.quota import Quota
 from api.errors import Unavailable
-from api.services.auth import RECHECK_SECONDS, Auth
 from api.services.quotas import Quotas
 from api.services.streams import HEARTBEAT_SECONDS, happens
 
@@ -38,9 +37,8 @@ class _Watched:
 class QuotaFeed:
     """The reader of the event log says whose lines it read; teams of these that are watched are looked at anew."""
 
-    def __init__(self, quotas: Quotas, auth: Auth, clock: Clock, reader_cursor: Callable[[], Cursor]) -> None:
+    def __init__(self, quotas: Quotas, clock: Clock, reader_cursor: Callable[[], Cursor]) -> None:
         self._quotas = quotas
-        self._auth = auth
         self._clock = clock
         self._cursor = reader_cursor
         self._watched: dict[UUID, _Watched] = {}
@@ -55,7 +53,7 @@ class QuotaFeed:
         """The quota of the caller's team as it is, then every change of it, of many in a short time the last.
 
         Raises:
-            MissingScope: the caller may not read. Unauthenticated: it was shut out, within 5 seconds.
+            MissingScope: the caller may not read. Unavailable.
         """
         require(principal, Scope.READ)
         team_id, news = principal.team_id, asyncio.Event()
@@ -64,13 +62,10 @@ class QuotaFeed:
         try:
             told = await self._look(watched, team_id)
             yield QuotaChanged(told, str(self._cursor()))
-            checked_at = told_at = self._clock.monotonic()
+            told_at = self._clock.monotonic()
             while True:
-                await happens(news, RECHECK_SECONDS)
+                await happens(news, HEARTBEAT_SECONDS - (self._clock.monotonic() - told_at))
                 now = self._clock.monotonic()
-                if now - checked_at >= RECHECK_SECONDS:
-                    await self._auth.recheck_stream(principal)
-                    checked_at = now
                 quota = told
                 if news.is_set():
                     news.clear()

@@ -79,7 +79,7 @@ class Services:
         self.sessions = Sessions(database, clock)
         self.auth = Auth(self.api_keys, self.sessions, Rates(database, clock, limits))
         self.quotas = Quotas(database, clock, limits)
-        self.feed = Feed(database, self.auth, clock, self.quotas)
+        self.feed = Feed(database, clock, self.quotas)
         self._listener = Listener(database, self.feed.wake)
         waker = Waker(database, self.feed.wake)
         self.resources = Resources(

@@ -1,15 +1,19 @@
 """API keys."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
+from api.domain.principal import Principal
 from api.errors import Invalid, NotFound, Unauthenticated
 from api.ids import DEFAULT_TEAM_ID, Kind, new_id, wire_id
-from api.services.auth import RECHECK_SECONDS
+from api.services import auth
 from api.services.beliefs import BELIEVED_SECONDS
 from tests.api.running import Running
+from tests.waiting import eventually
 
 
 async def _key(running: Running, *, admin: bool = False) -> str:
@@ -126,9 +130,28 @@ async def test_a_key_is_revoked_by_its_id_and_by_itself(lonely: Running) -> None
             await lonely.services.api_keys.end(text)
 
 
-async def test_work_goes_on_as_long_as_the_key_is_good(lonely: Running) -> None:
+async def test_work_goes_on_as_long_as_the_key_is_good(lonely: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "RECHECK_SECONDS", 0.0)
     principal = await lonely.services.auth.authenticate(await _key(lonely))
-    assert await lonely.services.auth.while_good(principal, asyncio.sleep(0, "done")) == "done"
+    asked = _count_questions(lonely, monkeypatch)
+    async with lonely.services.auth.holding(principal):
+        await eventually(lambda: len(asked) > 2)
+    bug = KeyError("as it was raised")
+    with pytest.raises(KeyError) as raised:
+        async with lonely.services.auth.holding(principal):
+            raise bug
+    assert raised.value is bug
+
+
+async def test_nothing_begins_for_whoever_is_shut_out_already(lonely: Running) -> None:
+    principal = await lonely.services.auth.authenticate(await _key(lonely))
+    await lonely.database.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", principal.id)
+    lonely.clock.offset += timedelta(seconds=BELIEVED_SECONDS)
+    begun = []
+    with pytest.raises(Unauthenticated):
+        async with lonely.services.auth.holding(principal):
+            begun.append("anything")
+    assert begun == []
 
 
 async def test_work_of_a_revoked_key_is_cancelled_within_five_seconds(lonely: Running) -> None:
@@ -142,8 +165,44 @@ async def test_work_of_a_revoked_key_is_cancelled_within_five_seconds(lonely: Ru
         finally:
             ended.set()
 
-    assert BELIEVED_SECONDS + RECHECK_SECONDS < 5
+    assert BELIEVED_SECONDS + auth.RECHECK_SECONDS < 5
     async with asyncio.timeout(5):
         with pytest.raises(Unauthenticated):
-            await lonely.services.auth.while_good(principal, work())
+            async with lonely.services.auth.holding(principal):
+                await work()
     assert ended.is_set()
+
+
+async def test_much_work_of_one_caller_asks_the_database_no_more_than_little(
+    lonely: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "RECHECK_SECONDS", 0.0)
+    principal = await lonely.services.auth.authenticate(await _key(lonely))
+    looked = []
+    look_up = lonely.services.api_keys._look_up
+
+    async def counted(key_id: UUID) -> object:
+        looked.append(key_id)
+        return await look_up(key_id)
+
+    monkeypatch.setattr(lonely.services.api_keys._beliefs, "_look_up", counted)
+    asked = _count_questions(lonely, monkeypatch)
+    async with AsyncExitStack() as work:
+        for _ in range(20):
+            await work.enter_async_context(lonely.services.auth.holding(principal))
+        await eventually(lambda: len(asked) > 200)
+    # what was found out when the key was shown is still believed
+    assert looked == []
+
+
+def _count_questions(running: Running, monkeypatch: pytest.MonkeyPatch) -> list[Principal]:
+    """Whoever is asked about from now on, once for each time."""
+    asked: list[Principal] = []
+    is_good = running.services.api_keys.is_good
+
+    async def counted(principal: Principal) -> bool:
+        asked.append(principal)
+        return await is_good(principal)
+
+    monkeypatch.setattr(running.services.api_keys, "is_good", counted)
+    return asked
