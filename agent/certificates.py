@@ -104,13 +104,20 @@ def _check(certificate: bytes, authority: bytes, key: bytes, now: datetime) -> x
     if now >= parsed.not_valid_after_utc:
         raise CertificateError(
             f"The host's certificate expired on {parsed.not_valid_after_utc:%Y-%m-%d %H:%M} UTC. Let the host join "
-            "again: `nestbox host token` on the control plane's computer, then `python -m agent join` here."
+            f"again: `nestbox host token --again {_identity(parsed)}` on the control plane's computer, then `python -m "
+            "agent join` here."
         )
     if now < parsed.not_valid_before_utc:
         raise CertificateError(
             f"Its certificate is valid from {parsed.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on. Is the clock right?"
         )
     return parsed
+
+
+def _identity(certificate: x509.Certificate) -> str:
+    """The id of the host that a certificate is of, as the control plane writes it: the first part of the name."""
+    (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(name.value).partition(".")[0]
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -34,7 +34,8 @@ class CannotJoin(Exception):
 
 def join(data_dir: Path, url: str, token: str, address: str, name: str, now: datetime) -> datetime:
     """Joins the control plane at `url`; it will reach this host at `address` (`host:port`). Returns when the
-    certificate expires. May be repeated with another token: the certificate in use is then replaced.
+    certificate expires. May be repeated with a token that was made for this host: the certificate in use is then
+    replaced.
 
     Raises: CannotJoin: nothing has changed here; the token may be used up.
     """

@@ -120,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--disk-size-mb", type=int, required=True, help="the size of its disk in MiB")
     removed = commands.add_parser("remove-base-template", help="let no new sandbox be made of a base template")
     removed.add_argument("name", help="what it is called")
-    commands.add_parser("create-host-token", help="make a token with which one host can join within an hour")
+    token = commands.add_parser("create-host-token", help="make a token with which one host can join within an hour")
+    token.add_argument("--again", default="", metavar="HOST", help="the id (host-…) of a known host that joins again")
     commands.add_parser("export-schema", help="print the GraphQL schema")
     return parser
 
@@ -143,7 +144,7 @@ def _printed(settings: Settings, arguments: argparse.Namespace) -> str:
         case "reset-password":
             work = owner.reset_password(settings, arguments.email)
         case "create-host-token":
-            work = owner.create_host_token(settings)
+            work = owner.create_host_token(settings, arguments.again)
         case "list-base-templates":
             work = owner.list_base_templates(settings)
         case "add-base-template":

@@ -10,7 +10,7 @@ from uuid import UUID
 from api.domain.principal import ALL_SCOPES, SYSTEM_ACTOR, Role, Scope
 from api.errors import Invalid
 from api.hosts.authority import authority_in
-from api.ids import DEFAULT_TEAM_ID, PLATFORM_TEAM_ID, Kind, wire_id
+from api.ids import DEFAULT_TEAM_ID, PLATFORM_TEAM_ID, Kind, parse_id, wire_id
 from api.services.audit import Deed
 from api.services.services import Services
 from api.settings import Settings
@@ -144,12 +144,16 @@ async def remove_base_template(settings: Settings, name: str) -> str:
     return name
 
 
-async def create_host_token(settings: Settings) -> str:
-    """A token with which one host can join within the next hour."""
+async def create_host_token(settings: Settings, again: str = "") -> str:
+    """A token with which one new host can join within the next hour, or the host with the id `again` once more.
+
+    Raises: Conflict, Invalid, NotFound.
+    """
+    host_id = parse_id(Kind.HOST, again) if again else None
     authority = authority_in(settings.authority_dir)
     url = settings.database_url.get_secret_value()
     async with (
         Services(url, host_addresses=(), agent_token="", authority=authority) as services,
         services.audit.doing(Deed("createHostToken", SYSTEM_ACTOR)),
     ):
-        return (await services.registrations.new_token(SYSTEM_ACTOR)).token
+        return (await services.registrations.new_token(SYSTEM_ACTOR, host_id)).token

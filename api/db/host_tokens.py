@@ -1,54 +1,48 @@
 """Tokens with which hosts join, in SQL."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from api.db.database import Database, Statements
-from api.domain.host import Registration
+from api.db.database import Statements
 
-_REGISTER = """WITH token AS (
-    UPDATE host_tokens SET used_at = $3 WHERE id = $1 AND secret_sha256 = $2 AND used_at IS NULL AND expires_at > $3
-    RETURNING id
-), host AS (
-    INSERT INTO hosts (id, name, address, cpu_count, created_at, registered_at, certificate_expires_at)
-    SELECT $4, $5, $6, 0, $3, $3, $7 FROM token
-    ON CONFLICT (id) DO UPDATE SET address = excluded.address, registered_at = excluded.registered_at,
-        certificate_expires_at = excluded.certificate_expires_at
-    RETURNING id
-)
-SELECT id FROM host"""
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token lets one host do: join as a new one, or again if it is the host `again`."""
+
+    again: UUID | None
 
 
 async def insert(
-    database: Statements, token_id: UUID, secret_sha256: bytes, actor: str, now: datetime, expires_at: datetime
+    database: Statements,
+    token_id: UUID,
+    secret_sha256: bytes,
+    again: UUID | None,
+    actor: str,
+    now: datetime,
+    expires_at: datetime,
 ) -> None:
-    """Keeps a new token."""
+    """Keeps a new token. `again` must be a host that there is."""
     await database.execute(
-        "INSERT INTO host_tokens (id, secret_sha256, created_by, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+        """INSERT INTO host_tokens (id, secret_sha256, host_id, created_by, created_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6)""",
         token_id,
         secret_sha256,
+        again,
         actor,
         now,
         expires_at,
     )
 
 
-async def register(
-    database: Database,
-    token: tuple[UUID, bytes],
-    registration: Registration,
-    now: datetime,
-    certificate_expires_at: datetime,
-) -> bool:
-    """Uses a token up and writes the host, in one statement; False, and nothing is written, if the token is unknown,
-    used or expired. `token` is its id and the SHA-256 of its secret."""
+async def use_up(database: Statements, token_id: UUID, secret_sha256: bytes, now: datetime) -> Token | None:
+    """Uses a token up; None if it is unknown, used or expired. Of two that try at once, one waits for the other."""
     row = await database.row(
-        _REGISTER,
-        *token,
+        """UPDATE host_tokens SET used_at = $3
+        WHERE id = $1 AND secret_sha256 = $2 AND used_at IS NULL AND expires_at > $3 RETURNING host_id""",
+        token_id,
+        secret_sha256,
         now,
-        registration.host_id,
-        registration.name,
-        registration.address,
-        certificate_expires_at,
     )
-    return row is not None
+    return None if row is None else Token(row["host_id"])

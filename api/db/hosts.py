@@ -11,7 +11,7 @@ from uuid import UUID
 from api.db.database import Database, Row, Statements
 from api.db.events import insert_events
 from api.db.sandboxes import HAS_DISK
-from api.domain.host import Host, HostFacts, Isolation, Pool
+from api.domain.host import Host, HostFacts, Isolation, Pool, Registration
 
 _COLUMNS = (
     """h.*, (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state <> 'deleted') AS sandbox_count"""
@@ -76,6 +76,38 @@ async def set_reachable(database: Database, host_id: UUID, now: datetime, *, rea
     """Writes down whether a host answers, and an event for each of its sandboxes; False if it was known already."""
     row = await database.row(_REACHABLE, host_id, reachable, now)
     return row is not None and row[0] > 0
+
+
+async def join(database: Statements, joining: Registration, now: datetime, certificate_expires_at: datetime) -> bool:
+    """Writes a host that has joined for the first time; False, and nothing is written, if there is a host of its id."""
+    changed = await database.execute(
+        """INSERT INTO hosts (id, name, address, cpu_count, created_at, registered_at, certificate_expires_at)
+        VALUES ($1, $2, $3, 0, $4, $4, $5) ON CONFLICT (id) DO NOTHING""",
+        joining.host_id,
+        joining.name,
+        joining.address,
+        now,
+        certificate_expires_at,
+    )
+    return changed > 0
+
+
+async def join_again(
+    database: Statements, joining: Registration, now: datetime, certificate_expires_at: datetime
+) -> None:
+    """Writes that a host that there is has joined, and where it is reached from now on."""
+    await database.execute(
+        "UPDATE hosts SET address = $2, registered_at = $3, certificate_expires_at = $4 WHERE id = $1",
+        joining.host_id,
+        joining.address,
+        now,
+        certificate_expires_at,
+    )
+
+
+async def is_known(database: Statements, host_id: UUID) -> bool:
+    """Whether there is, or was, such a host."""
+    return await database.row("SELECT FROM hosts WHERE id = $1", host_id) is not None
 
 
 async def registered(database: Database) -> list[tuple[UUID, str]]:

@@ -180,12 +180,14 @@ class Host(SQLModel, table=True):
 
 
 class HostToken(SQLModel, table=True):
-    """A token with which one host can join, once; of the secret only the SHA-256 is kept."""
+    """A token with which one host can join, once: a new one, or again the one that it was made for. Of the secret only
+    the SHA-256 is kept."""
 
     __tablename__ = "host_tokens"
 
     id: UUID = _id()
     secret_sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    host_id: UUID | None = _ref("hosts.id", nullable=True)
     created_by: str = _text()
     created_at: datetime = _time()
     expires_at: datetime = _time()

@@ -53,6 +53,9 @@ class ErrorCode(Enum):
     NO_AUTHORITY = strawberry.enum_value(
         "NO_AUTHORITY", description="This control plane has no certificate authority, so no host can join it."
     )
+    HOST_KNOWN = strawberry.enum_value(
+        "HOST_KNOWN", description="A host of this id is known, and the token was not made for it to join again."
+    )
     NAME_TAKEN = strawberry.enum_value("NAME_TAKEN", description="Something of this kind already has this name.")
     TEMPLATE_NAME_TAKEN = strawberry.enum_value(
         "TEMPLATE_NAME_TAKEN", description="Your team has a template of this name, or is just making one."

@@ -12,7 +12,7 @@ from api.services.audit import Deed
 ResolverT = TypeVar("ResolverT", bound=Callable[..., Any])
 
 
-_TARGETS = ("id", "sandbox_id", "user_id", "team_id")
+_TARGETS = ("id", "sandbox_id", "user_id", "team_id", "host_id")
 """Fields of inputs that name what is changed."""
 
 

@@ -10,14 +10,16 @@ from uuid import UUID
 
 import structlog
 
-from api.db import host_tokens
+from api.db import host_tokens, hosts
+from api.db.database import Transaction
+from api.db.host_tokens import Token
 from api.domain.host import HostFacts, Registration, check_address
 from api.domain.principal import Principal, require_platform_admin
 from api.domain.text import check_text
-from api.errors import Conflict, Forbidden, Unauthenticated
+from api.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from api.hosts.authority import RENEWED_BEFORE, Authority
 from api.hosts.client import HostClient
-from api.ids import new_id
+from api.ids import Kind, new_id, wire_id
 from api.services.audit import note
 from api.services.resources import Resources
 
@@ -51,29 +53,37 @@ class Registrations:
         self._resources = resources
         self._authority = authority
 
-    async def create_token(self, principal: Principal) -> NewToken:
-        """A token for one host. Raises: Forbidden for all but platform admins; Conflict: `NO_AUTHORITY`."""
-        require_platform_admin(principal)
-        return await self.new_token(principal.actor)
+    async def create_token(self, principal: Principal, again: UUID | None = None) -> NewToken:
+        """A token with which one new host can join, or the host `again` once more.
 
-    async def new_token(self, actor: str) -> NewToken:
-        """A token for one host, for whoever sits at the control plane's own computer. Raises: Conflict."""
+        Raises: Forbidden for all but platform admins; Conflict: `NO_AUTHORITY`; NotFound: no such host.
+        """
+        require_platform_admin(principal)
+        return await self.new_token(principal.actor, again)
+
+    async def new_token(self, actor: str, again: UUID | None = None) -> NewToken:
+        """The same, for whoever sits at the control plane's own computer. Raises: Conflict, NotFound."""
         authority = self._require_authority()
         now = self._resources.clock.now()
         token_id, secret = new_id(), _encode(secrets.token_bytes(SECRET_BYTES))
         expires_at = now + TOKEN_LIFETIME
         digest = hashlib.sha256(secret.encode()).digest()
         async with self._resources.database.transaction() as transaction:
-            await host_tokens.insert(transaction, token_id, digest, actor, now, expires_at)
-            await note(transaction, now)
+            if again is not None and not await hosts.is_known(transaction, again):
+                raise NotFound("There is no such host.", path=("hostId",))
+            await host_tokens.insert(transaction, token_id, digest, again, actor, now, expires_at)
+            await note(transaction, now, "" if again is None else wire_id(Kind.HOST, again))
         return NewToken(f"nbh_{_encode(token_id.bytes)}_{secret}_{authority.fingerprint}", expires_at)
 
     async def register(self, token: str, registration: Registration) -> Joined:
-        """Lets a host join, and uses the token up.
+        """Lets a host join, and uses the token up. The host chooses its id, so one that is known already is another's
+        until an admin says otherwise: it joins with a token that was made for it.
 
         Raises:
             Invalid: the request, the address or the name. Unauthenticated: the token is unknown, used or expired.
-            Forbidden: it is of another control plane. Conflict: `NO_AUTHORITY`. Nothing has changed then.
+            Forbidden: it is of another control plane, or was made for another host. Conflict: `NO_AUTHORITY`, or
+            `HOST_KNOWN`: the host is known, and the token was not made for it. Nothing has changed then, and the
+            token can still be used.
         """
         authority = self._require_authority()
         match = _TOKEN.fullmatch(token)
@@ -86,8 +96,11 @@ class Registrations:
         now = self._resources.clock.now()
         certificate, expires_at = authority.certify_host(registration.request, registration.host_id, now)
         known = (_decode(match[1]), hashlib.sha256(match[2].encode()).digest())
-        if not await host_tokens.register(self._resources.database, known, registration, now, expires_at):
-            raise Unauthenticated("This token is unknown, was used already, or has expired: ask for another.")
+        async with self._resources.database.transaction() as transaction:
+            used = await host_tokens.use_up(transaction, *known, now)
+            if used is None:
+                raise Unauthenticated("This token is unknown, was used already, or has expired: ask for another.")
+            await _write(transaction, used, registration, now, expires_at)
         _log.info("host joined", host_id=str(registration.host_id), address=registration.address)
         return Joined(certificate, authority.certificate)
 
@@ -112,6 +125,23 @@ class Registrations:
                 "This control plane has no certificate authority: set NESTBOX_AUTHORITY_DIR.", code="NO_AUTHORITY"
             )
         return self._authority
+
+
+async def _write(
+    transaction: Transaction, used: Token, registration: Registration, now: datetime, expires_at: datetime
+) -> None:
+    """Raises: Forbidden, Conflict."""
+    if used.again is not None:
+        if used.again != registration.host_id:
+            raise Forbidden("This token was made for another host, which is to join again: ask for one for this host.")
+        await hosts.join_again(transaction, registration, now, expires_at)
+    elif not await hosts.join(transaction, registration, now, expires_at):
+        identity = wire_id(Kind.HOST, registration.host_id)
+        raise Conflict(
+            f"{identity} is known already, so it needs a token that was made for it: `nestbox host token --again "
+            f"{identity}`.",
+            code="HOST_KNOWN",
+        )
 
 
 def _encode(data: bytes) -> str:

@@ -17,15 +17,21 @@ def host() -> None:
 
 
 @host.command()
+@click.option(
+    "--again",
+    default="",
+    metavar="HOST",
+    help="For a host that is known, by its ID (host-…): its certificate is lost or has expired, or it has moved.",
+)
 @click.pass_obj
-def token(context: tuple[Settings, Mapping[str, str]]) -> None:
+def token(context: tuple[Settings, Mapping[str, str]], again: str) -> None:
     """Make a token with which one host can join within the next hour.
 
-    On the new host: `python -m agent join https://…`, which reads the token from standard input.
+    On that host: `python -m agent join https://…`, which reads the token from standard input.
     """
-    click.echo(asyncio.run(_token(Layout(*context))))
+    click.echo(asyncio.run(_token(Layout(*context), again)))
 
 
-async def _token(layout: Layout) -> str:
+async def _token(layout: Layout, again: str) -> str:
     async with reached_database(layout) as url:
-        return await create_host_token(layout, url)
+        return await create_host_token(layout, url, again)

@@ -60,12 +60,14 @@ async def create_key(layout: Layout, database_url: str, name: str, *, admin: boo
     return found[0]
 
 
-async def create_host_token(layout: Layout, database_url: str) -> str:
-    """A token with which one host can join within the next hour.
+async def create_host_token(layout: Layout, database_url: str, again: str = "") -> str:
+    """A token with which one new host can join within the next hour, or the host with the id `again` once more.
 
     Raises: Problem
     """
-    return (await run_api_command(layout, database_url, "create-host-token")).strip()
+    # one word: an id that is none may begin like an option
+    options = [f"--again={again}"] if again else []
+    return (await run_api_command(layout, database_url, "create-host-token", *options)).strip()
 
 
 async def list_keys(layout: Layout, database_url: str) -> list[Key]:

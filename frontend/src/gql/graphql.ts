@@ -88,6 +88,8 @@ export type ErrorCode =
   | 'GUEST_DISK_FULL'
   /** The guest does not answer. */
   | 'GUEST_UNRESPONSIVE'
+  /** A host of this id is known, and the token was not made for it to join again. */
+  | 'HOST_KNOWN'
   /** The host of this sandbox does not answer; the sandbox itself may be fine. */
   | 'HOST_UNREACHABLE'
   /** The idempotency key was used before with another input. */

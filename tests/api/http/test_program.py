@@ -13,6 +13,7 @@ import psutil
 from pydantic import SecretStr
 
 from api.__main__ import UNREAD_MS_MAX
+from api.ids import new_id
 from api.settings import Settings
 from tests.api.client import Client
 from tests.api.conftest import Agent, NewKey, Platform, free_port, serving
@@ -166,6 +167,15 @@ async def test_without_a_host_it_lives_but_is_not_ready(platform: Platform) -> N
     assert ready.status_code == 503
     assert ready.json()["status"] == "not ready"
     assert any(not check["ok"] for check in ready.json()["checks"])
+
+
+def test_a_token_for_a_host_that_is_not_there_is_refused(platform: Platform, tmp_path: Path) -> None:
+    given = {"DATABASE_URL": platform.database_url, "NESTBOX_AUTHORITY_DIR": str(tmp_path / "authority")}
+    assert _run("create-host-token", **given).stdout.startswith("nbh_")
+    for again, words in ((f"host-{new_id()}", "no such host"), ("--admin", "not the id of a host")):
+        refused = _run("create-host-token", f"--again={again}", **given)
+        assert refused.returncode == 1
+        assert words in refused.stderr
 
 
 async def test_a_base_template_that_another_process_adds_is_there_at_once(platform: Platform) -> None:

@@ -1,9 +1,6 @@
 """Hosts that join: who is believed, and for how long."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,18 +11,14 @@ import grpc.aio
 import pytest
 
 from agent.certificates import CertificateError, Certificates
-from agent.computer import host_id
-from agent.drivers.simulated import SimulatedDriver
-from agent.host import open_host
-from agent.secure_link import SecureLink
-from agent.server import serve
 from api.domain.host import Registration
 from api.domain.sandbox import State
-from api.errors import Forbidden, Invalid, Unauthenticated
+from api.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from api.hosts.authority import HOST_LIFETIME, Authority, server_name
 from proto.host.v1 import host_pb2 as pb
 from proto.host.v1.host_pb2_grpc import HostAgentStub
 from tests.agent.serving import TOKEN
+from tests.api.joining import free_address, is_reachable, joins, secure_agent
 from tests.api.running import Running, principal_of, services_running
 from tests.waiting import DEADLINE_SECONDS, eventually
 
@@ -33,34 +26,6 @@ from tests.waiting import DEADLINE_SECONDS, eventually
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority.create(tmp_path / "authority", datetime.now(UTC))
-
-
-async def joins(running: Running, folder: Path, address: str, token: str | None = None) -> UUID:
-    """What `python -m agent join` does, without the way over HTTP."""
-    folder.mkdir(exist_ok=True)
-    certificates = Certificates(folder / "tls")
-    identity = host_id(folder)
-    wish = Registration(identity, "second", address, certificates.request(f"host-{identity}"))
-    if token is None:
-        token = (await running.services.registrations.new_token("test")).token
-    joined = await running.services.registrations.register(token, wish)
-    certificates.install(joined.certificate, joined.authority, running.clock.now())
-    return identity
-
-
-@asynccontextmanager
-async def secure_agent(folder: Path, address: str = "127.0.0.1:0") -> AsyncIterator[tuple[str, SecureLink]]:
-    link = SecureLink(Certificates(folder / "tls"))
-    async with (
-        open_host(folder, SimulatedDriver(folder / "simulated"), None) as host,
-        serve(host, address=address, token=TOKEN, name="second", version="0", link=link) as port,
-    ):
-        yield f"127.0.0.1:{port}", link
-
-
-def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        return f"127.0.0.1:{bound.getsockname()[1]}"
 
 
 async def call(address: str, name: str, root: bytes, key: bytes | None, certificate: bytes | None) -> pb.Host:
@@ -76,7 +41,7 @@ async def test_a_host_that_has_joined_runs_sandboxes(tmp_path: Path, database_ur
         identity = await joins(running, tmp_path / "second", address)
         async with secure_agent(tmp_path / "second", address):
             await eventually(lambda: identity in running.services.resources.hosts.host_ids)
-            await eventually(lambda: _reachable(running, identity))
+            await eventually(lambda: is_reachable(running, identity))
             sandbox = await running.created(name="far away")
             assert (sandbox.host_id, sandbox.state) == (identity, State.RUNNING)
             host = await running.services.hosts.get(await principal_of(running.services, admin=True), identity)
@@ -85,17 +50,13 @@ async def test_a_host_that_has_joined_runs_sandboxes(tmp_path: Path, database_ur
             assert host.certificate_expires_at is not None
 
 
-async def _reachable(running: Running, identity: UUID) -> bool:
-    return bool(await running.database.fetchval("SELECT reachable FROM hosts WHERE id = $1", identity))
-
-
 async def test_a_host_that_joins_again_elsewhere_is_found_there(
     tmp_path: Path, database_url: str, authority: Authority
 ) -> None:
     async with services_running(database_url, authority=authority) as running:
-        for _ in range(2):
+        for again in (False, True):
             address = free_address()
-            identity = await joins(running, tmp_path / "second", address)
+            identity = await joins(running, tmp_path / "second", address, again=again)
             async with secure_agent(tmp_path / "second", address):
                 await eventually(partial(_found_at, running, identity, address))
                 await running.created()
@@ -104,7 +65,7 @@ async def test_a_host_that_joins_again_elsewhere_is_found_there(
 async def _found_at(running: Running, identity: UUID, address: str) -> bool:
     hosts = running.services.resources.hosts
     found = identity in hosts.host_ids and hosts.client(identity).address == address
-    return found and await _reachable(running, identity)
+    return found and await is_reachable(running, identity)
 
 
 async def test_a_token_lets_one_host_join_within_an_hour(
@@ -127,6 +88,54 @@ async def test_a_token_lets_one_host_join_within_an_hour(
         )
         assert sum(isinstance(answer, UUID) for answer in answers) == 1
         assert await running.database.fetchval("SELECT count(*) FROM hosts WHERE registered_at IS NOT NULL") == 2
+
+
+async def test_a_host_that_is_known_joins_again_only_with_a_token_that_was_made_for_it(
+    tmp_path: Path, database_url: str, authority: Authority
+) -> None:
+    async with services_running(database_url, reconcile=False, authority=authority) as running:
+        registrations = running.services.registrations
+        known = await joins(running, tmp_path / "known", "127.0.0.1:1")
+        before = await running.database.fetchrow("SELECT * FROM hosts WHERE id = $1", known)
+        leaked = (await registrations.new_token("test")).token
+        with pytest.raises(Conflict, match=f"--again host-{known}") as refused:
+            await joins(running, tmp_path / "known", "127.0.0.1:2", leaked)
+        assert refused.value.code == "HOST_KNOWN"
+        assert await running.database.fetchrow("SELECT * FROM hosts WHERE id = $1", known) == before
+        # it was not used up
+        other = await joins(running, tmp_path / "other", "127.0.0.1:3", leaked)
+
+        own = (await registrations.new_token("test", known)).token
+        for folder in ("other", "new"):
+            with pytest.raises(Forbidden, match="another host"):
+                await joins(running, tmp_path / folder, "127.0.0.1:4", own)
+        await joins(running, tmp_path / "known", "127.0.0.1:5", own)
+        with pytest.raises(Unauthenticated):
+            await joins(running, tmp_path / "known", "127.0.0.1:6", own)
+        found = {row["id"]: row["address"] for row in await running.database.fetch("SELECT id, address FROM hosts")}
+        assert found == {known: "127.0.0.1:5", other: "127.0.0.1:3"}
+        with pytest.raises(NotFound):
+            await registrations.new_token("test", uuid4())
+
+
+async def test_of_two_that_join_at_once_under_one_id_the_second_is_refused(
+    tmp_path: Path, database_url: str, authority: Authority
+) -> None:
+    async with services_running(database_url, reconcile=False, authority=authority) as running:
+        registrations, identity = running.services.registrations, uuid4()
+        request = Certificates(tmp_path / "tls").request(f"host-{identity}")
+        tokens = [(await registrations.new_token("test")).token for _ in range(2)]
+        answers = await asyncio.gather(
+            *(
+                registrations.register(token, Registration(identity, "name", f"127.0.0.1:{number + 1}", request))
+                for number, token in enumerate(tokens)
+            ),
+            return_exceptions=True,
+        )
+        (refusal,) = [answer for answer in answers if isinstance(answer, BaseException)]
+        assert isinstance(refusal, Conflict)
+        assert refusal.code == "HOST_KNOWN"
+        assert await running.database.fetchval("SELECT count(*) FROM host_tokens WHERE used_at IS NOT NULL") == 1
 
 
 async def test_what_is_no_token_or_no_request_is_refused(
@@ -204,7 +213,7 @@ async def test_a_certificate_is_renewed_before_it_expires(
             name, replica = server_name(identity), authority.certify_replica(datetime.now(UTC))
             answer = await call(address, name, authority.certificate, replica.key, replica.certificate)
             assert answer.certificate_expires_at.ToDatetime(UTC) == link.expires_at
-            await eventually(lambda: _reachable(running, identity))
+            await eventually(lambda: is_reachable(running, identity))
             await running.created()
 
 
@@ -215,7 +224,7 @@ async def test_what_does_not_fit_is_not_served_with(tmp_path: Path, authority: A
     certificate, expires_at = authority.certify_host(certificates.request(f"host-{identity}"), identity, now)
     certificates.install(certificate, authority.certificate, now)
     assert certificates.load(now).expires_at == expires_at.replace(microsecond=0)
-    with pytest.raises(CertificateError, match=r"expired on .* join"):
+    with pytest.raises(CertificateError, match=rf"expired on .* --again host-{identity}`"):
         certificates.load(now + HOST_LIFETIME + timedelta(days=1))
     with pytest.raises(CertificateError, match="clock"):
         certificates.load(now - timedelta(days=1))
