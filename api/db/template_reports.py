@@ -29,7 +29,10 @@ SELECT count(*) > 0 AS visible FROM operation"""
 
 _COMPLETE = f"""WITH held AS (
     INSERT INTO template_hosts (template_id, host_id, ready, sequence, stored_bytes, updated_at)
-    SELECT t.id, $2, true, $3, $4, $5 FROM templates t WHERE t.id = $1 AND t.state IN ('creating', 'ready')
+    SELECT t.id, $2, true, $3, $4, $5 FROM templates t
+    -- its sandbox's host makes it and no other: what another one may have under this id is not it
+    JOIN sandboxes s ON s.id = t.source_sandbox_id AND s.host_id = $2
+    WHERE t.id = $1 AND t.state IN ('creating', 'ready')
     ON CONFLICT (template_id, host_id) DO UPDATE SET ready = true, sequence = excluded.sequence,
         stored_bytes = excluded.stored_bytes, updated_at = excluded.updated_at
     WHERE template_hosts.sequence < excluded.sequence
@@ -92,7 +95,7 @@ async def progress(database: Database, host_id: UUID, held: HeldTemplate, now: d
 
 async def complete(database: Database, host_id: UUID, held: HeldTemplate, now: datetime) -> bool:
     """A host has all of a template: it appears, if it was being made, and its operation has succeeded; whether it is
-    that."""
+    that. Nothing is written for any but the host that was told to make it, which is its sandbox's."""
     stages = stages_json(held.stages)
     row = await database.row(_COMPLETE, held.template_id, host_id, held.sequence, held.stored_bytes, now, stages)
     return row is not None and row["visible"]
