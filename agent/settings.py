@@ -20,9 +20,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="NESTBOX_AGENT_", frozen=True, extra="ignore", populate_by_name=True)
 
     address: str = "127.0.0.1:7301"
-    """`ip:port` to listen on. IPv6 addresses stand in brackets."""
-    allow_plaintext_network: bool = False
-    """Lets `address` be another than loopback, though token and data travel in the clear."""
+    """`ip:port` to listen on, on loopback unless this host has joined a control plane. IPv6 addresses stand in
+    brackets."""
     data_dir: Path = Path("/var/lib/nestbox/agent")
     """Everything that the agent keeps."""
     token_file: Path | None = None
@@ -67,11 +66,10 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise ValueError("address must be ip:port with a numeric ip, such as 127.0.0.1:7301") from error
         has_joined = (self.tls_dir / "certificate.pem").exists()
-        if not (loopback or has_joined or self.allow_plaintext_network):
+        if not (loopback or has_joined):
             raise ValueError(
                 f"{self.address} is not loopback: token and data would cross the network in the clear. Let this host "
-                "join a control plane first (`python -m agent join`), then it speaks TLS; or set "
-                "NESTBOX_AGENT_ALLOW_PLAINTEXT_NETWORK=true if that network is yours alone."
+                "join a control plane first (`python -m agent join`), then it speaks TLS."
             )
         return self
 

@@ -1,5 +1,6 @@
 """The settings of the control plane, read once in `api/__main__.py`."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_ON_LOOPBACK = re.compile(r"(127(\.[0-9]{1,3}){3}|\[::1\]|localhost):[0-9]{1,5}")
 _Limit = Annotated[int | None, Field(ge=0, le=2**31 - 1)]
 
 
@@ -21,7 +23,8 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
     """`postgresql://…`; it may hold a password."""
     hosts: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1:7301",)
-    """`host:port` of each agent, separated by commas."""
+    """`host:port` of each agent on this computer, separated by commas: they are called with the token, in the clear, so
+    on loopback only. Agents elsewhere join, and are known by the database."""
     agent_token_file: Path | None = None
     """Holds the secret that agents ask for; never sent to clients."""
     authority_dir: Path | None = None
@@ -77,6 +80,18 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("hosts")
+    @classmethod
+    def _on_loopback(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            if _ON_LOOPBACK.fullmatch(address) is None:
+                raise ValueError(
+                    f"{address} is not on loopback, such as 127.0.0.1:7301: the agents' token and all data would cross "
+                    "the network in the clear. Let that host join instead: `nestbox host token` here, then `python -m "
+                    "agent join` there."
+                )
         return value
 
     @field_validator("public_url", "oidc_issuer")

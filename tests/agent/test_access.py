@@ -118,16 +118,18 @@ def test_loopback_is_allowed(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:7301", "[::]:7301", "192.0.2.1:7301"])
-def test_a_network_is_refused_unless_it_is_asked_for(address: str) -> None:
+def test_a_network_is_refused_before_the_host_has_joined(address: str, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="in the clear"):
-        Settings(address=address)
-    assert Settings(address=address, allow_plaintext_network=True).address == address
+        Settings(address=address, data_dir=tmp_path)
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls" / "certificate.pem").touch()
+    assert Settings(address=address, data_dir=tmp_path).address == address
 
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1", "localhost:7301", "127.0.0.1:", "127.0.0.1:99999", ":7301"])
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(ValidationError):
-        Settings(address=address, allow_plaintext_network=True)
+        Settings(address=address)
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

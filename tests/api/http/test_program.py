@@ -10,7 +10,8 @@ from pathlib import Path
 
 import httpx
 import psutil
-from pydantic import SecretStr
+import pytest
+from pydantic import SecretStr, ValidationError
 
 from api.__main__ import UNREAD_MS_MAX
 from api.ids import new_id
@@ -167,6 +168,14 @@ async def test_without_a_host_it_lives_but_is_not_ready(platform: Platform) -> N
     assert ready.status_code == 503
     assert ready.json()["status"] == "not ready"
     assert any(not check["ok"] for check in ready.json()["checks"])
+
+
+def test_an_agent_that_is_not_on_this_computer_is_not_called_with_the_token() -> None:
+    database_url, near = SecretStr("postgresql://x"), ("127.0.0.1:7301", "127.8.9.1:1", "[::1]:7301", "localhost:7301")
+    assert Settings(DATABASE_URL=database_url, hosts=near).hosts == near
+    for far in ("192.0.2.1:7301", "host.example:7301", "[::]:7301", "::1:7301", "127.0.0.1", "dns:127.0.0.1:7301"):
+        with pytest.raises(ValidationError, match="nestbox host token"):
+            Settings(DATABASE_URL=database_url, hosts=(*near, far))
 
 
 def test_a_token_for_a_host_that_is_not_there_is_refused(platform: Platform, tmp_path: Path) -> None:
