@@ -27,7 +27,9 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, address = excluded.address,
     cpu_count = excluded.cpu_count, memory_total_mb = excluded.memory_total_mb,
     memory_free_mb = excluded.memory_free_mb, disk_total_mb = excluded.disk_total_mb,
     disk_free_mb = excluded.disk_free_mb, shortcomings = excluded.shortcomings, last_seen_at = excluded.last_seen_at,
-    certificate_expires_at = excluded.certificate_expires_at, pools = excluded.pools"""
+    certificate_expires_at = excluded.certificate_expires_at, pools = excluded.pools
+-- where a host that has joined is reached, only its joining says
+WHERE CASE WHEN hosts.registered_at IS NULL THEN NOT $19::boolean ELSE $19 AND hosts.address = excluded.address END"""
 
 _REACHABLE = f"""WITH host AS (
     UPDATE hosts SET reachable = $2 WHERE id = $1 AND reachable <> $2 RETURNING id
@@ -47,9 +49,11 @@ _REACHABLE = f"""WITH host AS (
 SELECT count(*) FROM host"""
 
 
-async def seen(database: Database, address: str, facts: HostFacts, now: datetime) -> None:
-    """Keeps what an agent says of its computer, and that it answered."""
-    await database.execute(
+async def seen(database: Database, address: str, facts: HostFacts, now: datetime, *, by_certificate: bool) -> bool:
+    """Keeps what an agent says of its computer, and that it answered. `by_certificate`: that is how it has proved which
+    host it is. False, and nothing is written: the host has joined, and is to be reached by certificate only, or at
+    another address."""
+    changed = await database.execute(
         _SEEN,
         facts.host_id,
         facts.name,
@@ -69,7 +73,9 @@ async def seen(database: Database, address: str, facts: HostFacts, now: datetime
         now,
         facts.certificate_expires_at,
         json.dumps([{**asdict(pool), "template_id": _text(pool.template_id)} for pool in facts.pools]),
+        by_certificate,
     )
+    return changed > 0
 
 
 async def set_reachable(database: Database, host_id: UUID, now: datetime, *, reachable: bool) -> bool:
@@ -114,6 +120,12 @@ async def registered(database: Database) -> list[tuple[UUID, str]]:
     """The hosts that have joined, and where each can be reached."""
     rows = await database.rows("SELECT id, address FROM hosts WHERE registered_at IS NOT NULL ORDER BY id")
     return [(row["id"], row["address"]) for row in rows]
+
+
+async def has_joined(database: Database, host_id: UUID) -> bool:
+    """Whether it is a host that has joined, and is called by its certificate only."""
+    row = await database.row("SELECT FROM hosts WHERE id = $1 AND registered_at IS NOT NULL", host_id)
+    return row is not None
 
 
 async def all_hosts(database: Database) -> tuple[Host, ...]:

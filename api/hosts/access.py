@@ -3,17 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 import grpc.aio
 from grpc import ssl_channel_credentials
 
-from api.hosts.authority import ReplicaCredentials
+from api.hosts.authority import ReplicaCredentials, server_name
 
 Options = Sequence[tuple[str, int | str]]
 
 
 class Access(Protocol):
     """One of the two ways."""
+
+    @property
+    def host_id(self) -> UUID | None:
+        """The host that the other end proves to be; None if it may be any that knows the secret."""
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -30,6 +35,11 @@ class TokenAccess:
     token: str
 
     @property
+    def host_id(self) -> None:
+        """Nobody in particular."""
+        return
+
+    @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """The secret."""
         return (("authorization", f"Bearer {self.token}"),)
@@ -41,10 +51,10 @@ class TokenAccess:
 
 @dataclass(frozen=True, slots=True)
 class TlsAccess:
-    """Mutual TLS. `name` is the one that the host's certificate must bear: the host counts, not the address."""
+    """Mutual TLS. The host's certificate must be that of `host_id`: the host counts, not the address."""
 
     credentials: ReplicaCredentials
-    name: str
+    host_id: UUID
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -55,5 +65,5 @@ class TlsAccess:
         """See `Access.channel`."""
         shown = self.credentials
         secure = ssl_channel_credentials(shown.authority, shown.key, shown.certificate)
-        named = (*options, ("grpc.ssl_target_name_override", self.name))
+        named = (*options, ("grpc.ssl_target_name_override", server_name(self.host_id)))
         return grpc.aio.secure_channel(address, secure, options=named)

@@ -98,7 +98,8 @@ class Exited:
 class HostClient:
     """One agent at one address. Calls raise `Refused` or `OutcomeUnknown` (`api.hosts.errors`), never gRPC's errors.
 
-    Cancelling a call does not undo a command: the agent carries it out all the same.
+    Cancelling a call does not undo a command: the agent carries it out all the same. `host_id` is that of the host that
+    the other end proves to be, None where it proves no more than that it knows the token.
     """
 
     def __init__(self, address: str, access: Access) -> None:
@@ -110,6 +111,7 @@ class HostClient:
         self._channel = access.channel(self.address, _OPTIONS)
         self._stub = HostAgentStub(self._channel)
         self._metadata = access.metadata
+        self.host_id = access.host_id
 
     async def renew(self, access: Access) -> None:
         """Makes new calls with other credentials. Calls that are under way go on, until the next time."""
@@ -135,7 +137,7 @@ class HostClient:
         await self._call(self._stub.InstallCertificate, request, QUERY_SECONDS)
 
     async def get_host(self) -> HostFacts:
-        """What the host is and can do."""
+        """What the host is and can do, in its own words, its id too."""
         return facts_of(await self._call(self._stub.GetHost, pb.GetHostRequest(), QUERY_SECONDS))
 
     async def list_machines(self) -> Inventory:

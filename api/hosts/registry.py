@@ -5,7 +5,7 @@ from uuid import UUID
 from api.clock import Clock
 from api.errors import Unavailable
 from api.hosts.access import TlsAccess, TokenAccess
-from api.hosts.authority import REPLICA_LIFETIME, Authority, ReplicaCredentials, server_name
+from api.hosts.authority import REPLICA_LIFETIME, Authority, ReplicaCredentials
 from api.hosts.client import HostClient
 
 SHOWN_SECONDS = REPLICA_LIFETIME.total_seconds() / 2
@@ -50,7 +50,7 @@ class HostRegistry:
         known = self._joined.get(host_id)
         if self._authority is None or (known is not None and known.address == address):
             return None
-        client = HostClient(address, TlsAccess(self._credentials(self._authority), server_name(host_id)))
+        client = HostClient(address, TlsAccess(self._credentials(self._authority), host_id))
         self._joined[host_id] = client
         return client
 
@@ -64,7 +64,7 @@ class HostRegistry:
             return
         credentials = self._credentials(self._authority)
         for host_id, client in self._joined.items():
-            await client.renew(TlsAccess(credentials, server_name(host_id)))
+            await client.renew(TlsAccess(credentials, host_id))
 
     def _credentials(self, authority: Authority) -> ReplicaCredentials:
         now = self._clock.monotonic()
@@ -84,7 +84,8 @@ class HostRegistry:
         return frozenset(self._hosts)
 
     def answered(self, host_id: UUID, client: HostClient) -> None:
-        """Notes which host is at a client's address; another one that was there before is no longer."""
+        """Notes which host is at a client's address, once that is certain; another one that was there before is no
+        longer."""
         for known, other in tuple(self._hosts.items()):
             if other is client and known != host_id:
                 del self._hosts[known]

@@ -10,10 +10,13 @@ import structlog
 from api.db import hosts, inventory
 from api.db.database import Row as Record
 from api.db.locks import Locks
+from api.domain.host import HostFacts
 from api.domain.machine import HeldTemplate, Inventory
 from api.domain.sandbox import Goal, State
 from api.domain.status import TaskStatus
+from api.errors import Forbidden
 from api.hosts.client import HostClient
+from api.ids import Kind, wire_id
 from api.reconciler.ages import Ages
 from api.reconciler.plan import LOST_CAUSE, LOST_DETAIL, LOST_TARGET, Plan, Row, plan
 from api.reconciler.status import TaskRecord
@@ -91,7 +94,7 @@ class HostTasks:
                 pass
 
     async def _pass(self) -> None:
-        facts = await self._client.get_host()
+        facts = await self._identified()
         if self._host_id != facts.host_id:
             _log.info("host answers", host_id=str(facts.host_id), address=self._client.address, driver=facts.driver)
         self._host_id = facts.host_id
@@ -102,7 +105,9 @@ class HostTasks:
             self._template_ages.forget()
             self._inventory.succeeded("another replica looks after this host")
             return
-        await hosts.seen(self._database, self._client.address, facts, self._clock.now())
+        address, now, by_certificate = self._client.address, self._clock.now(), self._client.host_id is not None
+        if not await hosts.seen(self._database, address, facts, now, by_certificate=by_certificate):
+            raise Forbidden("This host has joined again meanwhile, and is not to be reached in this way any more.")
         await self._services.registrations.renew(self._client, facts)
         self._followed.set()
         done = await self._reconcile(facts.host_id)
@@ -110,6 +115,22 @@ class HostTasks:
             _log.info("host reachable", host_id=str(facts.host_id), address=self._client.address)
             self._services.resources.waker.wake()
         self._inventory.succeeded(done)
+
+    async def _identified(self) -> HostFacts:
+        """What the host says of itself, if it may be the host that it says it is.
+
+        Raises: Forbidden: it may not, and nothing is believed of it. HostCallError, Unavailable.
+        """
+        facts, expected = await self._client.get_host(), self._client.host_id
+        claimed = wire_id(Kind.HOST, facts.host_id)
+        if expected is not None and facts.host_id != expected:
+            own = wire_id(Kind.HOST, expected)
+            raise Forbidden(f"By its certificate this is {own}, and it says that it is {claimed}: it is not believed.")
+        if expected is None and await hosts.has_joined(self._database, facts.host_id):
+            raise Forbidden(
+                f"It says that it is {claimed}, but that host has joined, and is believed by its certificate only."
+            )
+        return facts
 
     async def _reconcile(self, host_id: UUID) -> str:
         templates = TemplatePass(self._services, host_id, self._template_ages)
@@ -159,12 +180,20 @@ class HostTasks:
             self._silent_since = now
         if now - self._silent_since < UNREACHABLE_AFTER_SECONDS:
             return
-        host_id = self._host_id or await hosts.by_address(self._database, self._client.address)
+        host_id = await self._silent_host()
         if host_id is None or not await self._locks.try_hold(host_id):
             return
         if await hosts.set_reachable(self._database, host_id, self._clock.now(), reachable=False):
             _log.warning("host unreachable", host_id=str(host_id), address=self._client.address)
             self._services.resources.waker.wake()
+
+    async def _silent_host(self) -> UUID | None:
+        """Which host it is that should answer here, as far as is known."""
+        if self._client.host_id is not None:
+            return self._client.host_id
+        last = self._host_id or await hosts.by_address(self._database, self._client.address)
+        # one that has joined meanwhile is called elsewhere, and may well answer there
+        return None if last is None or await hosts.has_joined(self._database, last) else last
 
     async def _follow_again_and_again(self) -> None:
         while True:

@@ -106,17 +106,19 @@ class Registrations:
 
     async def renew(self, client: HostClient, facts: HostFacts) -> bool:
         """Gives a host a new certificate if its own is valid for less than a third of its life; answers whether it did.
+        It is for the host that the client's other end has proved to be, whatever that says of itself, and so never for
+        one that is called with the token.
 
         Raises: HostCallError.
         """
-        expires_at = facts.certificate_expires_at
+        host_id, expires_at = client.host_id, facts.certificate_expires_at
         now = self._resources.clock.now()
-        if self._authority is None or expires_at is None or expires_at - now > RENEWED_BEFORE:
+        if self._authority is None or host_id is None or expires_at is None or expires_at - now > RENEWED_BEFORE:
             return False
         request = await client.request_certificate()
-        certificate, renewed_until = self._authority.certify_host(request, facts.host_id, now)
+        certificate, renewed_until = self._authority.certify_host(request, host_id, now)
         await client.install_certificate(certificate)
-        _log.info("host certificate renewed", host_id=str(facts.host_id), expires_at=renewed_until.isoformat())
+        _log.info("host certificate renewed", host_id=str(host_id), expires_at=renewed_until.isoformat())
         return True
 
     def _require_authority(self) -> Authority:

@@ -1,6 +1,7 @@
 """Hosts that join: who is believed, and for how long."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -9,17 +10,20 @@ from uuid import UUID, uuid4
 import grpc
 import grpc.aio
 import pytest
+from cryptography import x509
 
 from agent.certificates import CertificateError, Certificates
 from api.domain.host import Registration
 from api.domain.sandbox import State
 from api.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from api.hosts.access import TlsAccess, TokenAccess
 from api.hosts.authority import HOST_LIFETIME, Authority, server_name
+from api.hosts.client import HostClient
 from proto.host.v1 import host_pb2 as pb
 from proto.host.v1.host_pb2_grpc import HostAgentStub
 from tests.agent.serving import TOKEN
 from tests.api.joining import free_address, is_reachable, joins, secure_agent
-from tests.api.running import Running, principal_of, services_running
+from tests.api.running import Running, agent_at, principal_of, services_running
 from tests.waiting import DEADLINE_SECONDS, eventually
 
 
@@ -215,6 +219,30 @@ async def test_a_certificate_is_renewed_before_it_expires(
             assert answer.certificate_expires_at.ToDatetime(UTC) == link.expires_at
             await eventually(lambda: is_reachable(running, identity))
             await running.created()
+
+
+async def test_a_certificate_is_only_renewed_for_the_host_that_proved_to_be_there(
+    tmp_path: Path, database_url: str, authority: Authority
+) -> None:
+    folder, now = tmp_path / "host", datetime.now(UTC)
+    async with services_running(database_url, reconcile=False, authority=authority) as running:
+        identity = await joins(running, folder, "127.0.0.1:1")
+        registrations = running.services.registrations
+        async with secure_agent(folder) as (address, link), agent_at(tmp_path / "near") as near:
+            client = HostClient(address, TlsAccess(authority.certify_replica(now), identity))
+            by_token = HostClient(near, TokenAccess(TOKEN))
+            try:
+                lies = replace(await client.get_host(), host_id=uuid4(), certificate_expires_at=now + timedelta(days=1))
+                assert not await registrations.renew(by_token, lies)
+                first = link.expires_at
+                assert await registrations.renew(client, lies)
+                assert link.expires_at >= first
+                signed = x509.load_pem_x509_certificate(Certificates(folder / "tls").load(now).certificate)
+                names = signed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+                assert names.get_values_for_type(x509.DNSName) == [server_name(identity)]
+            finally:
+                await client.close()
+                await by_token.close()
 
 
 async def test_what_does_not_fit_is_not_served_with(tmp_path: Path, authority: Authority) -> None:
