@@ -46,3 +46,10 @@ async def use_up(database: Statements, token_id: UUID, secret_sha256: bytes, now
         now,
     )
     return None if row is None else Token(row["host_id"])
+
+
+async def expire(database: Statements, host_id: UUID, now: datetime) -> None:
+    """Lets nobody use a token any more that was made for this host."""
+    await database.execute(
+        "UPDATE host_tokens SET expires_at = $2 WHERE host_id = $1 AND used_at IS NULL", host_id, now
+    )

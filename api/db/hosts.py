@@ -29,10 +29,12 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, address = excluded.address,
     disk_free_mb = excluded.disk_free_mb, shortcomings = excluded.shortcomings, last_seen_at = excluded.last_seen_at,
     certificate_expires_at = excluded.certificate_expires_at, pools = excluded.pools
 -- where a host that has joined is reached, only its joining says
-WHERE CASE WHEN hosts.registered_at IS NULL THEN NOT $19::boolean ELSE $19 AND hosts.address = excluded.address END"""
+WHERE CASE WHEN hosts.registered_at IS NULL THEN NOT $19::boolean
+    ELSE $19 AND hosts.address = excluded.address AND hosts.removed_at IS NULL END"""
 
 _REACHABLE = f"""WITH host AS (
-    UPDATE hosts SET reachable = $2 WHERE id = $1 AND reachable <> $2 RETURNING id
+    UPDATE hosts SET reachable = $2 WHERE id = $1 AND reachable <> $2 AND NOT ($2 AND removed_at IS NOT NULL)
+    RETURNING id
 ), moved AS (
     -- subscribers see another state, so the version grows, though nothing of the sandbox itself has changed
     UPDATE sandboxes s SET version = s.version + 1 FROM host
@@ -52,7 +54,7 @@ SELECT count(*) FROM host"""
 async def seen(database: Database, address: str, facts: HostFacts, now: datetime, *, by_certificate: bool) -> bool:
     """Keeps what an agent says of its computer, and that it answered. `by_certificate`: that is how it has proved which
     host it is. False, and nothing is written: the host has joined, and is to be reached by certificate only, or at
-    another address."""
+    another address, or was removed."""
     changed = await database.execute(
         _SEEN,
         facts.host_id,
@@ -78,8 +80,9 @@ async def seen(database: Database, address: str, facts: HostFacts, now: datetime
     return changed > 0
 
 
-async def set_reachable(database: Database, host_id: UUID, now: datetime, *, reachable: bool) -> bool:
-    """Writes down whether a host answers, and an event for each of its sandboxes; False if it was known already."""
+async def set_reachable(database: Statements, host_id: UUID, now: datetime, *, reachable: bool) -> bool:
+    """Writes down whether a host answers, and an event for each of its sandboxes; False if it was known already, or the
+    host was removed and is said to answer."""
     row = await database.row(_REACHABLE, host_id, reachable, now)
     return row is not None and row[0] > 0
 
@@ -101,9 +104,10 @@ async def join(database: Statements, joining: Registration, now: datetime, certi
 async def join_again(
     database: Statements, joining: Registration, now: datetime, certificate_expires_at: datetime
 ) -> None:
-    """Writes that a host that there is has joined, and where it is reached from now on."""
+    """Writes that a host that there is has joined, and where it is reached from now on, also if it was removed."""
     await database.execute(
-        "UPDATE hosts SET address = $2, registered_at = $3, certificate_expires_at = $4 WHERE id = $1",
+        """UPDATE hosts SET address = $2, registered_at = $3, certificate_expires_at = $4, removed_at = NULL
+        WHERE id = $1""",
         joining.host_id,
         joining.address,
         now,
@@ -116,14 +120,32 @@ async def is_known(database: Statements, host_id: UUID) -> bool:
     return await database.row("SELECT FROM hosts WHERE id = $1", host_id) is not None
 
 
+async def remove(database: Statements, host_id: UUID, now: datetime) -> bool:
+    """Writes that a host that has joined is removed; False, and nothing is written, if there is no such one. May be
+    repeated."""
+    changed = await database.execute(
+        "UPDATE hosts SET removed_at = coalesce(removed_at, $2) WHERE id = $1 AND registered_at IS NOT NULL",
+        host_id,
+        now,
+    )
+    return changed > 0
+
+
 async def registered(database: Database) -> list[tuple[UUID, str]]:
-    """The hosts that have joined, and where each can be reached."""
-    rows = await database.rows("SELECT id, address FROM hosts WHERE registered_at IS NOT NULL ORDER BY id")
+    """The hosts that have joined and were not removed, and where each can be reached."""
+    rows = await database.rows(
+        "SELECT id, address FROM hosts WHERE registered_at IS NOT NULL AND removed_at IS NULL ORDER BY id"
+    )
     return [(row["id"], row["address"]) for row in rows]
 
 
+async def removed(database: Database) -> list[UUID]:
+    """The hosts that were removed, and have not joined again."""
+    return [row["id"] for row in await database.rows("SELECT id FROM hosts WHERE removed_at IS NOT NULL ORDER BY id")]
+
+
 async def has_joined(database: Database, host_id: UUID) -> bool:
-    """Whether it is a host that has joined, and is called by its certificate only."""
+    """Whether it is a host that has joined, removed or not, and is called by its certificate only."""
     row = await database.row("SELECT FROM hosts WHERE id = $1 AND registered_at IS NOT NULL", host_id)
     return row is not None
 
@@ -219,6 +241,7 @@ def _host_of(row: Row) -> Host:
         last_seen_at=row["last_seen_at"],
         registered_at=row["registered_at"],
         certificate_expires_at=row["certificate_expires_at"],
+        removed_at=row["removed_at"],
         pools=tuple(map(_pool_of, json.loads(row["pools"]))),
         sandbox_count=row["sandbox_count"],
     )

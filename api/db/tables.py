@@ -177,6 +177,7 @@ class Host(SQLModel, table=True):
     )
     registered_at: datetime | None = _time(nullable=True)
     certificate_expires_at: datetime | None = _time(nullable=True)
+    removed_at: datetime | None = _time(nullable=True)
 
 
 class HostToken(SQLModel, table=True):

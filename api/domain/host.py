@@ -69,7 +69,7 @@ class Registration:
 @dataclass(frozen=True, slots=True)
 class Host:
     """A host as admins see it. `sandbox_count` counts what is not deleted; `registered_at` is None for a host that this
-    control plane was told of by its settings."""
+    control plane was told of by its settings; `removed_at` is None for all but those that are never called again."""
 
     id: UUID
     name: str
@@ -90,6 +90,7 @@ class Host:
     sandbox_count: int
     registered_at: datetime | None = None
     certificate_expires_at: datetime | None = None
+    removed_at: datetime | None = None
     pools: tuple[Pool, ...] = ()
 
 

@@ -1,5 +1,6 @@
 """Which hosts this replica can call."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from api.clock import Clock
@@ -54,8 +55,18 @@ class HostRegistry:
         self._joined[host_id] = client
         return client
 
-    def at_former_address(self, client: HostClient) -> bool:
-        """Whether a client's host has joined again elsewhere: nobody is to be called there any more."""
+    def forget_all_but(self, host_ids: Collection[UUID]) -> frozenset[UUID]:
+        """Calls no host any more that had joined and is not one of these; which those were. Their clients are closed by
+        who looks after them."""
+        forgotten = frozenset(self._joined.keys() - set(host_ids))
+        for host_id in forgotten:
+            client = self._joined.pop(host_id)
+            if self._hosts.get(host_id) is client:
+                del self._hosts[host_id]
+        return forgotten
+
+    def is_given_up(self, client: HostClient) -> bool:
+        """Whether a client's host was removed or has joined again elsewhere: nobody is to be called there any more."""
         return client not in self._clients.values() and client not in self._joined.values()
 
     async def renew(self) -> None:

@@ -66,7 +66,7 @@ class HostTasks:
             self._nudged.set()
 
     async def run(self) -> None:
-        """Runs until cancelled, or until the host has joined again at another address."""
+        """Runs until cancelled, or until the host was removed or has joined again at another address."""
         async with asyncio.TaskGroup() as group:
             following = group.create_task(self._follow_again_and_again())
             await self._pass_again_and_again()
@@ -74,7 +74,7 @@ class HostTasks:
         await self._client.close()
 
     async def _pass_again_and_again(self) -> None:
-        while not self._services.resources.hosts.at_former_address(self._client):
+        while not self._services.resources.hosts.is_given_up(self._client):
             self._nudged.clear()
             failures = self._inventory.status.failures
             with self._inventory.contained():
@@ -107,7 +107,7 @@ class HostTasks:
             return
         address, now, by_certificate = self._client.address, self._clock.now(), self._client.host_id is not None
         if not await hosts.seen(self._database, address, facts, now, by_certificate=by_certificate):
-            raise Forbidden("This host has joined again meanwhile, and is not to be reached in this way any more.")
+            raise Forbidden("This host was removed, or has joined again: it is not to be reached in this way any more.")
         await self._services.registrations.renew(self._client, facts)
         self._followed.set()
         done = await self._reconcile(facts.host_id)

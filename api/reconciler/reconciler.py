@@ -9,6 +9,7 @@ from api.domain.status import TaskStatus
 from api.hosts.client import HostClient
 from api.reconciler.host import HostTasks
 from api.reconciler.joined import JoinedTask
+from api.reconciler.removed import RemovedTask
 from api.reconciler.retention import RetentionTask
 from api.reconciler.unplaced import UnplacedTask
 from api.services.services import Services
@@ -29,6 +30,7 @@ class Reconciler:
         self._services = services
         self._hosts: list[HostTasks] = []
         self._joined = JoinedTask(services)
+        self._removed = RemovedTask(services)
         self._unplaced = UnplacedTask(services)
         self._retention = RetentionTask(services, keep_events, keep_audit)
 
@@ -44,7 +46,8 @@ class Reconciler:
 
                 for client in self._services.resources.hosts.clients:
                     look_after(client)
-                group.create_task(self._joined.run(look_after))
+                group.create_task(self._joined.run(look_after, self._look))
+                group.create_task(self._removed.run())
                 group.create_task(self._unplaced.run())
                 group.create_task(self._retention.run(locks))
         finally:
@@ -65,4 +68,10 @@ class Reconciler:
     def status(self) -> tuple[TaskStatus, ...]:
         """How each task is, for admins."""
         hosts = (status for tasks in self._hosts for status in tasks.status())
-        return (*hosts, self._joined.status(), self._unplaced.status(), self._retention.status())
+        return (
+            *hosts,
+            self._joined.status(),
+            self._removed.status(),
+            self._unplaced.status(),
+            self._retention.status(),
+        )

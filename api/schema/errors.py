@@ -56,6 +56,9 @@ class ErrorCode(Enum):
     HOST_KNOWN = strawberry.enum_value(
         "HOST_KNOWN", description="A host of this id is known, and the token was not made for it to join again."
     )
+    HOST_NOT_JOINED = strawberry.enum_value(
+        "HOST_NOT_JOINED", description="The settings name this host; only one that has joined can be removed."
+    )
     NAME_TAKEN = strawberry.enum_value("NAME_TAKEN", description="Something of this kind already has this name.")
     TEMPLATE_NAME_TAKEN = strawberry.enum_value(
         "TEMPLATE_NAME_TAKEN", description="Your team has a template of this name, or is just making one."

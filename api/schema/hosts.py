@@ -9,10 +9,12 @@ import strawberry
 from api.domain import host as domain
 from api.domain.principal import require_platform_admin
 from api.domain.status import TaskStatus as TaskStatusRecord
+from api.errors import NestboxError
 from api.ids import Kind, parse_id, wire_id
 from api.schema.audit import AuditArgument, AuditConnection, audit_log, chosen
 from api.schema.context import OperationInfo
-from api.schema.fields import resolved
+from api.schema.errors import USER_ERRORS, UserError, user_error
+from api.schema.fields import command, resolved
 from api.schema.node import Node
 from api.schema.operation_lists import OperationAdministration
 from api.schema.paging import After, Before, First, Last, requested_page
@@ -67,6 +69,9 @@ class Host(Node):
     pools: list[Pool] = strawberry.field(description="The clones that stand ready on it.")
     certificate_expires_at: datetime | None = strawberry.field(
         description="Until when its certificate holds, which is renewed before; null for one that speaks without TLS."
+    )
+    removed_at: datetime | None = strawberry.field(
+        description="When it was removed, unless it has joined again since; null for all that are called."
     )
 
 
@@ -155,6 +160,38 @@ class AdminQueries:
         return Admin()
 
 
+@strawberry.input(description="Which host to remove.")
+class AdminRemoveHostInput:
+    id: strawberry.ID = strawberry.field(description="The host: `host-…`.")
+
+
+@strawberry.type(description="What became of `adminRemoveHost`.")
+class AdminRemoveHostPayload:
+    host: Host | None = strawberry.field(default=None, description="The host, if it is removed.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
+
+
+@strawberry.type
+class HostCommands:
+    @command(
+        "Expels a host that has joined: it is not called any more after some seconds, its certificate is not renewed, "
+        "and it comes back only with a new token that is made for it. Its sandboxes stay listed, unreachable, and can "
+        "be deleted; templates and forks that it was making fail. For platform admins."
+    )
+    async def admin_remove_host(
+        self,
+        info: OperationInfo,
+        wanted: Annotated[AdminRemoveHostInput, strawberry.argument(name="input", description="Which one.")],
+    ) -> AdminRemoveHostPayload:
+        context = info.context
+        try:
+            host_id = parse_id(Kind.HOST, wanted.id, path=("id",))
+            removed = await context.services.hosts.remove(context.principal, host_id)
+        except NestboxError as error:
+            return AdminRemoveHostPayload(user_errors=[user_error(error)])
+        return AdminRemoveHostPayload(host=None if removed is None else host(removed))
+
+
 def _pool(record: domain.Pool) -> Pool:
     return Pool(
         template_name=record.template_name,
@@ -190,6 +227,7 @@ def host(record: domain.Host) -> Host:
         sandbox_count=record.sandbox_count,
         registered_at=record.registered_at,
         certificate_expires_at=record.certificate_expires_at,
+        removed_at=record.removed_at,
         pools=list(map(_pool, record.pools)),
     )
 

@@ -11,7 +11,7 @@ from api.schema.api_keys import ApiKey, ApiKeyCommands
 from api.schema.exec import ExecCommands
 from api.schema.files import FileCommands
 from api.schema.host_tokens import HostTokenCommands
-from api.schema.hosts import AdminQueries, Host
+from api.schema.hosts import AdminQueries, Host, HostCommands
 from api.schema.members import Member
 from api.schema.nodes import NodeQueries
 from api.schema.operations import Operation
@@ -51,6 +51,7 @@ class Mutation(
     UserCommands,
     QuotaCommands,
     HostTokenCommands,
+    HostCommands,
 ):
     pass
 

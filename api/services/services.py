@@ -117,7 +117,7 @@ class Services:
     def _add_views(self, database: Database) -> None:
         self.operations = Operations(database)
         self.usages = Usages(database)
-        self.hosts = Hosts(database)
+        self.hosts = Hosts(self.resources)
         self.metrics = Metrics(database)
 
     def _add_people(self, database: Database, clock: Clock, stops: Stops, teams_per_user: int) -> None:

@@ -34,10 +34,16 @@ class TemplateReports:
                 visible = await template_reports.gone(database, held.template_id, host_id, held.sequence, now)
         self._wake(visible=visible)
 
-    async def lose(self, host_id: UUID, template_id: UUID, sequence: int) -> None:
-        """A host that was to make a template answers, and knows nothing of it: it has failed, unless anything was
-        reported since its row was read, with this sequence. Raises: Unavailable."""
-        error = Unavailable("Its host answers, and knows nothing of the template.", code="TEMPLATE_LOST")
+    async def lose(
+        self,
+        host_id: UUID,
+        template_id: UUID,
+        sequence: int,
+        message: str = "Its host answers, and knows nothing of the template.",
+    ) -> None:
+        """A host that was to make a template does not: it has failed, unless anything was reported since its row was
+        read, with this sequence. `message` says why. Raises: Unavailable."""
+        error = Unavailable(message, code="TEMPLATE_LOST")
         now = self._resources.clock.now()
         self._wake(
             visible=await template_reports.fail(

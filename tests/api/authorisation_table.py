@@ -224,7 +224,10 @@ FIELDS: dict[str, Field] = {
         )
     },
     # the platform of this test has no authority of its own
-    "Mutation.adminCreateHostToken": Field(PLATFORM | {Caller.PLATFORM_ADMIN: "NO_AUTHORITY"}),
+    "Mutation.adminCreateHostToken": Field(PLATFORM | {Caller.PLATFORM_ADMIN: "NO_AUTHORITY"}, inputs=_given()),
+    "Mutation.adminRemoveHost": Field(
+        PLATFORM | {Caller.PLATFORM_ADMIN: "NOT_FOUND"}, inputs=_given(id=wire_id(Kind.HOST, new_id()))
+    ),
     # last, since callers are not afterwards what they were
     "Mutation.transferOwnership": Field(
         _row("NOT_FOUND", "NOT_FOUND", "FORBIDDEN", "MISSING_SCOPE", "FORBIDDEN", OK), inputs=_user()

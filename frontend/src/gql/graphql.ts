@@ -90,6 +90,8 @@ export type ErrorCode =
   | 'GUEST_UNRESPONSIVE'
   /** A host of this id is known, and the token was not made for it to join again. */
   | 'HOST_KNOWN'
+  /** The settings name this host; only one that has joined can be removed. */
+  | 'HOST_NOT_JOINED'
   /** The host of this sandbox does not answer; the sandbox itself may be fine. */
   | 'HOST_UNREACHABLE'
   /** The idempotency key was used before with another input. */

@@ -28,3 +28,12 @@ async def test_a_host_that_has_joined_is_seen_by_its_certificate_where_it_joined
     assert not await hosts.seen(store.database, "b", facts, NOW, by_certificate=True)
     assert await _row(store) == before
     assert await hosts.seen(store.database, "c", facts, NOW, by_certificate=True)
+
+
+async def test_a_pass_that_began_before_its_host_was_removed_does_not_bring_it_back(store: Store) -> None:
+    await store.raw.execute("UPDATE hosts SET registered_at = now(), reachable = false WHERE id = $1", store.host_id)
+    assert await hosts.remove(store.database, store.host_id, NOW)
+    before = await _row(store)
+    assert not await hosts.seen(store.database, "a", _facts(store.host_id), NOW, by_certificate=True)
+    assert not await hosts.set_reachable(store.database, store.host_id, NOW, reachable=True)
+    assert await _row(store) == before
