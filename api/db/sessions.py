@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from api.db.database import Statements
-from api.db.users import USER_COLUMNS, user_of
+from api.db.users import USER_COLUMNS, Account, user_of
 from api.domain.principal import Role
 from api.domain.session import SESSION_IDLE, SESSION_LIFE, SESSIONS_PER_USER_MAX, Seat, Session
 
@@ -53,14 +53,21 @@ async def find(database: Statements, session_id: UUID, now: datetime) -> StoredS
 
 
 async def insert(
-    database: Statements, session_id: UUID, user_id: UUID, secret_sha256: bytes, now: datetime, team_id: UUID | None
+    database: Statements, session_id: UUID, proved: Account, secret_sha256: bytes, now: datetime, team_id: UUID | None
 ) -> bool:
-    """Begins a session; False if the person was deactivated meanwhile. Those beyond `SESSIONS_PER_USER_MAX` end, the
-    oldest first, and what has ended long ago goes."""
+    """Begins a session; False if the person was deactivated, or got another password or another way to sign in, since
+    they proved who they are. Those beyond `SESSIONS_PER_USER_MAX` end, the oldest first, and what has ended long ago
+    goes.
+
+    The person's row is locked against such changes: one that is under way is waited for, and one that comes later sees
+    this session, and ends it.
+    """
     row = await database.row(
         """WITH begun AS (
             INSERT INTO sessions (id, user_id, team_id, secret_sha256, created_at, last_seen_at, expires_at)
             SELECT $1, u.id, $5, $3, $4, $4, $6 FROM users u WHERE u.id = $2 AND u.deactivated_at IS NULL
+                AND u.password_hash IS NOT DISTINCT FROM $9 AND u.oidc_subject IS NOT DISTINCT FROM $10
+            FOR SHARE OF u
             RETURNING id
         ), too_many AS (
             UPDATE sessions SET revoked_at = $4 WHERE id IN (
@@ -72,7 +79,7 @@ async def insert(
         )
         SELECT id FROM begun""",
         session_id,
-        user_id,
+        proved.user.id,
         secret_sha256,
         now,
         team_id,
@@ -80,6 +87,8 @@ async def insert(
         # the new one is not seen by the statement that makes it
         SESSIONS_PER_USER_MAX - 1,
         now - KEPT_AFTER_END,
+        proved.password_hash,
+        proved.oidc_subject,
     )
     return row is not None
 

@@ -16,7 +16,8 @@ USER_COLUMNS = """u.id AS u_id, u.email AS u_email, u.name AS u_name, u.is_platf
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person, and what proves that it is them."""
+    """A person, and what proves that it is them. A session begins only while both are still what they were when they
+    were proved."""
 
     user: User
     password_hash: str | None
@@ -81,8 +82,19 @@ async def insert(
 
 
 async def set_password(database: Statements, user_id: UUID, password_hash: str) -> None:
-    """Replaces a password."""
+    """Replaces a password, whatever it was."""
     await database.execute("UPDATE users SET password_hash = $2 WHERE id = $1", user_id, password_hash)
+
+
+async def replace_password(database: Statements, account: Account, password_hash: str) -> bool:
+    """Replaces the password that an account had when it was read; False if it is another one by now."""
+    changed = await database.execute(
+        "UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash IS NOT DISTINCT FROM $3",
+        account.user.id,
+        password_hash,
+        account.password_hash,
+    )
+    return changed > 0
 
 
 async def bind_subject(database: Statements, user_id: UUID, subject: str) -> bool:

@@ -56,15 +56,15 @@ class OidcEndpoints:
             identity = await self._client.finish(code, nonce, verifier)
             deed = stranger(self._callers, request.scope, "signIn")
             async with self._services.audit.doing(deed):
-                user = await self._services.users.recognise(
+                proved = await self._services.users.recognise(
                     identity.subject, identity.email, identity.name, new_users=self._new_users
                 )
-                begun = await self._services.sessions.begin(user.id, instead_of=session_token(headers))
+                begun = await self._services.sessions.begin(proved, instead_of=session_token(headers))
                 tell_who(deed, begun)
         except NestboxError as error:
             response = _failed(error)
         else:
-            _log.info("signed_in", user_id=str(user.id), by="oidc")
+            _log.info("signed_in", user_id=str(proved.user.id), by="oidc")
             response = RedirectResponse("/", 303)
             response.headers.append("set-cookie", session_cookie(self._callers, request.scope, begun))
         response.headers.append("set-cookie", cookie_line(COOKIE, "", path=PATH, seconds=0, secure=secure))

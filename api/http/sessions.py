@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.domain.audit import ANONYMOUS
 from api.domain.session import SESSION_LIFE, Session
+from api.domain.user import User
 from api.errors import Invalid, NotFound, Unauthenticated
 from api.http.bodies import lingering, read_body
 from api.http.caller import SESSION_COOKIE, Callers, cookie_line, session_token
@@ -68,7 +69,7 @@ class SessionEndpoints:
         """Who is signed in, and how one can; answers 200 to everybody, since it is asked by every page that opens."""
         session = await self._current(scope)
         return {
-            "user": None if session is None else _user(session),
+            "user": None if session is None else _user(session.user),
             "oidc": None if self._oidc_name is None else {"name": self._oidc_name},
         }
 
@@ -76,11 +77,11 @@ class SessionEndpoints:
         email, password = _text(content, "email"), _text(content, "password")
         deed = stranger(self._callers, scope, "signIn")
         async with self._services.audit.doing(deed):
-            user = await self._services.users.prove(email, password, deed.address)
-            begun = await self._services.sessions.begin(user.id, instead_of=session_token(Headers(scope=scope)))
+            proved = await self._services.users.prove(email, password, deed.address)
+            begun = await self._services.sessions.begin(proved, instead_of=session_token(Headers(scope=scope)))
             tell_who(deed, begun)
-        _log.info("signed_in", user_id=str(user.id))
-        return self.signed_in(scope, begun)
+        _log.info("signed_in", user_id=str(proved.user.id))
+        return self._signed_in(scope, begun)
 
     async def _sign_out(self, scope: Scope, content: Mapping[str, Any]) -> JSONResponse:  # noqa: ARG002
         deed = stranger(self._callers, scope, "signOut")
@@ -113,19 +114,23 @@ class SessionEndpoints:
         password = _text(content, "password") if content.get("password") is not None else None
         name = _text(content, "name") if content.get("name") is not None else ""
         async with self._services.audit.doing(deed):
-            user, invitation = await self._services.invitations.accept(
+            accepted = await self._services.invitations.accept(
                 _text(content, "token"), session=session, password=password, name=name, address=deed.address
             )
-        _log.info("invitation_accepted", user_id=str(user.id), team_id=str(invitation.team_id))
+        user, team_id = accepted.user, accepted.invitation.team_id
+        _log.info("invitation_accepted", user_id=str(user.id), team_id=str(team_id))
+        if accepted.proved is None:
+            # the session stays what it was: if it has ended a moment ago, it must not become a new one
+            return JSONResponse({"user": _user(user)})
         begun = await self._services.sessions.begin(
-            user.id, instead_of=session_token(Headers(scope=scope)), team_id=invitation.team_id
+            accepted.proved, instead_of=session_token(Headers(scope=scope)), team_id=team_id
         )
-        return self.signed_in(scope, begun)
+        return self._signed_in(scope, begun)
 
-    def signed_in(self, scope: Scope, begun: NewSession) -> JSONResponse:
+    def _signed_in(self, scope: Scope, begun: NewSession) -> JSONResponse:
         """The answer that gives a browser its session."""
         return JSONResponse(
-            {"user": _user(begun.session)}, headers={"set-cookie": session_cookie(self._callers, scope, begun)}
+            {"user": _user(begun.session.user)}, headers={"set-cookie": session_cookie(self._callers, scope, begun)}
         )
 
     async def _current(self, scope: Scope) -> Session | None:
@@ -172,6 +177,5 @@ def _text(content: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _user(session: Session) -> dict[str, Any]:
-    user = session.user
+def _user(user: User) -> dict[str, Any]:
     return {"id": wire_id(Kind.USER, user.id), "email": user.email, "name": user.name}

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from api.clock import Clock
-from api.db import invitations, memberships, teams, users
+from api.db import invitations, memberships, sessions, teams, users
 from api.db.database import Database, Statements
 from api.db.invitations import StoredInvitation
+from api.db.users import Account
 from api.domain.invitation import INVITATION_LIFE, INVITATIONS_PER_TEAM_MAX, Invitation
 from api.domain.page import Page, PageRequest
 from api.domain.principal import Principal, Role, Scope, require
@@ -32,17 +33,26 @@ class NewInvitation:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An invitation that was accepted, and by whom. `proved` is what a session can begin by; None for who has one."""
+
+    invitation: Invitation
+    user: User
+    proved: Account | None
+
+
 class Invitations:
     """Making, taking back and accepting them."""
 
     def __init__(
-        self, database: Database, clock: Clock, passwords: Passwords, people: Users, sessions: Sessions
+        self, database: Database, clock: Clock, passwords: Passwords, people: Users, signed_in: Sessions
     ) -> None:
         self._database = database
         self._clock = clock
         self._passwords = passwords
         self._users = people
-        self._sessions = sessions
+        self._sessions = signed_in
 
     async def list(self, principal: Principal, page: PageRequest) -> Page[Invitation]:
         """Those that can be accepted, the newest first. Raises: MissingScope for all but admins of the team."""
@@ -97,17 +107,17 @@ class Invitations:
 
     async def accept(
         self, text: str, *, session: Session | None, password: str | None, name: str, address: str
-    ) -> tuple[User, Invitation]:
-        """Makes somebody a member, once: the person of the session, or the account of the invitation's address that
-        the password proves, or a new account with that password.
+    ) -> Accepted:
+        """Makes somebody a member, once: the person of the session, which acts for the team from then on, or the
+        account of the invitation's address that the password proves, or a new account with that password.
 
         Raises:
             NotFound: there is no such invitation any more. Forbidden: the session is somebody else's.
             Unauthenticated: the password does not prove the account. Invalid, Conflict, TooMany, Unavailable.
         """
         invitation = (await self._stored(text)).invitation
-        new: User | None = None
-        hashed: str | None = None
+        proved: Account | None = None
+        is_new = False
         if session is not None:
             if session.user.email != invitation.email:
                 raise Forbidden("This invitation is for another email address. Sign out first.")
@@ -115,25 +125,30 @@ class Invitations:
         else:
             if password is None:
                 raise Invalid("Give your password, or choose one if you are new here.", path=("password",))
-            if await users.find(self._database, invitation.email) is not None:
-                user = await self._users.prove(invitation.email, password, address)
-            else:
+            is_new = await users.find(self._database, invitation.email) is None
+            if is_new:
                 hashed = await self._passwords.hash(check_new_password(password))
-                user = new = User(new_id(), invitation.email, check_user_name(name), False, self._clock.now())
+                user = User(new_id(), invitation.email, check_user_name(name), False, self._clock.now())
+                proved = Account(user, hashed, None)
+            else:
+                proved = await self._users.prove(invitation.email, password, address)
+            user = proved.user
         async with self._database.transaction() as transaction:
             # in the order of every change to a team: its lock first
             await teams.lock(transaction, invitation.team_id)
             if not await invitations.claim(transaction, invitation.id, self._clock.now()):
                 raise _no_such_invitation()
-            if new is not None:
-                await users.insert(transaction, new, password_hash=hashed)
+            if proved is not None and is_new:
+                await users.insert(transaction, user, password_hash=proved.password_hash)
             await self._join(transaction, invitation, user)
+            if session is not None:
+                await sessions.switch(transaction, session.id, invitation.team_id)
             deed = now_doing()
             if deed is not None:
                 deed.actor, deed.team_id = wire_id(Kind.USER, user.id), invitation.team_id
             await note(transaction, self._clock.now(), wire_id(Kind.INVITATION, invitation.id))
         self._sessions.forget()
-        return user, invitation
+        return Accepted(invitation, user, proved)
 
     async def _join(self, transaction: Statements, invitation: Invitation, user: User) -> None:
         if not await teams.lock_user(transaction, user.id):

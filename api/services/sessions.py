@@ -7,6 +7,7 @@ from api.clock import Clock
 from api.db import sessions, teams
 from api.db.database import Database, Statements
 from api.db.sessions import StoredSession
+from api.db.users import Account
 from api.domain.principal import Principal, require_user
 from api.domain.session import Session
 from api.domain.team import TeamOfUser
@@ -55,16 +56,17 @@ class Sessions:
         """Looks up every session again: what one may do has changed."""
         self._beliefs.forget()
 
-    async def begin(self, user_id: UUID, *, instead_of: str = "", team_id: UUID | None = None) -> NewSession:
+    async def begin(self, proved: Account, *, instead_of: str = "", team_id: UUID | None = None) -> NewSession:
         """Begins a session for somebody who has proved who they are. Its token is new in any case, and a session that
         their browser had (`instead_of`, its token) ends: a token from before signing in is worth nothing after.
 
         Raises:
-            Unauthenticated: they were deactivated meanwhile. Unavailable.
+            Unauthenticated: they were deactivated meanwhile, or what they proved it by is no longer theirs.
+            Unavailable.
         """
         token = Token.make(new_id())
-        if not await sessions.insert(self._database, token.id, user_id, token.sha256, self._clock.now(), team_id):
-            raise Unauthenticated("This account is deactivated.")
+        if not await sessions.insert(self._database, token.id, proved, token.sha256, self._clock.now(), team_id):
+            raise Unauthenticated("Your account was changed while you signed in. Try again.", code="WRONG_CREDENTIALS")
         await self.end(instead_of)
         return NewSession(await self.authenticate(str(token)), str(token))
 

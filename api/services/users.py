@@ -2,11 +2,13 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from api.clock import Clock
 from api.db import invitations, memberships, teams, users
 from api.db.database import Database
+from api.db.users import Account
 from api.domain.page import Page, PageRequest
 from api.domain.principal import Principal, Role, require_platform_admin, require_user
 from api.domain.user import (
@@ -54,9 +56,9 @@ class Users:
         self._api_keys = api_keys
         self._stops = stops
 
-    async def prove(self, email: str, password: str, address: str) -> User:
-        """The person whom an address and a password prove. The answer, and the work, are the same for an account that
-        does not exist, one that is deactivated and a wrong password.
+    async def prove(self, email: str, password: str, address: str) -> Account:
+        """The person whom an address and a password prove, with the hash that was compared. The answer, and the work,
+        are the same for an account that does not exist, one that is deactivated and a wrong password.
 
         Raises:
             Unauthenticated: they prove nothing. TooMany: too many tries. Invalid: no account can be called that.
@@ -70,12 +72,23 @@ class Users:
                 deed.target = wire_id(Kind.USER, account.user.id)
             fits = await self._passwords.fits(account.password_hash if account else None, password)
             if account is None or not fits or account.user.deactivated_at is not None:
-                raise Unauthenticated("The email address or the password is wrong.", code="WRONG_CREDENTIALS")
-        if account.password_hash is not None and self._passwords.is_outdated(account.password_hash):
-            await users.set_password(self._database, account.user.id, await self._passwords.hash(password))
-        return account.user
+                raise _wrong_credentials()
+            if account.password_hash is not None and self._passwords.is_outdated(account.password_hash):
+                return await self._made_again(account, password)
+        return account
 
-    async def recognise(self, subject: str, verified_email: str, name: str, *, new_users: bool) -> User:
+    async def _made_again(self, account: Account, password: str) -> Account:
+        """With a hash as new ones are made, unless the password was changed meanwhile. Raises: as `prove`."""
+        hashed = await self._passwords.hash(password)
+        if await users.replace_password(self._database, account, hashed):
+            return replace(account, password_hash=hashed)
+        # by another one, or by the same in another browser
+        found = await users.find_by_id(self._database, account.user.id)
+        if found is None or not await self._passwords.fits(found.password_hash, password):
+            raise _wrong_credentials()
+        return found
+
+    async def recognise(self, subject: str, verified_email: str, name: str, *, new_users: bool) -> Account:
         """The person whom the OIDC provider has proved: known by their subject there, or, the first time, by the
         address that it has verified. With `new_users`, somebody without an account gets one, in no team.
 
@@ -88,31 +101,32 @@ class Users:
         account = await users.find_by_subject(self._database, subject)
         if account is None and verified_email:
             account = await users.find(self._database, check_email(verified_email))
-            # an account that is somebody else at the provider is not theirs, whatever the address says
-            if account is not None and not await self._bind(account.user.id, subject):
-                account = None
-            elif account is None and new_users:
+            if account is not None:
+                account = await self._bind(account, subject)
+            elif new_users:
                 email, shown = check_email(verified_email), name.replace("\n", " ")[:USER_NAME_CHARACTERS_KEPT]
                 user = User(new_id(), email, check_user_name(shown), False, self._clock.now())
                 await users.insert(self._database, user, oidc_subject=subject)
-                return user
+                return Account(user, None, subject)
         if account is None or account.user.deactivated_at is not None:
             raise Unauthenticated("There is no account for you here. Ask for an invitation.", code="WRONG_CREDENTIALS")
-        return account.user
+        return account
 
-    async def _bind(self, user_id: UUID, subject: str) -> bool:
+    async def _bind(self, account: Account, subject: str) -> Account | None:
+        """None for an account that is somebody else at the provider: it is not theirs, whatever the address says."""
         async with self._database.transaction() as transaction:
-            bound = await users.bind_subject(transaction, user_id, subject)
+            bound = await users.bind_subject(transaction, account.user.id, subject)
             if bound:
-                await self._sessions.end_all(transaction, user_id)
+                await self._sessions.end_all(transaction, account.user.id)
         self._sessions.forget()
-        return bound
+        return Account(account.user, None, subject) if bound else None
 
     async def change_password(self, principal: Principal, current: str, new: str, address: str) -> None:
         """Replaces the caller's password and ends their other sessions.
 
         Raises:
-            Forbidden: the caller is no person; `WRONG_PASSWORD`, the current one is another. Invalid: the new one.
+            Forbidden: the caller is no person; `WRONG_PASSWORD`, the current one is another, also if it was right
+            until a moment ago. Invalid: the new one.
             TooMany, Unavailable.
         """
         require_user(principal)
@@ -124,10 +138,11 @@ class Users:
         async with self._throttle.attempt(account.user.email, address):
             # who has signed in by OIDC only has no password yet, and chooses the first one
             if account.password_hash is not None and not await self._passwords.fits(account.password_hash, current):
-                raise Forbidden("The current password is wrong.", code="WRONG_PASSWORD", path=("currentPassword",))
+                raise _wrong_password()
         hashed = await self._passwords.hash(password)
         async with self._database.transaction() as transaction:
-            await users.set_password(transaction, principal.id, hashed)
+            if not await users.replace_password(transaction, account, hashed):
+                raise _wrong_password()
             await note(transaction, self._clock.now(), principal.actor)
             await self._sessions.end_all(transaction, principal.id, but=principal.session_id)
         self._sessions.forget()
@@ -253,6 +268,14 @@ class Users:
 def no_such_user() -> NotFound:
     """What an unknown id is answered with."""
     return NotFound("There is no such person.", path=("id",))
+
+
+def _wrong_credentials() -> Unauthenticated:
+    return Unauthenticated("The email address or the password is wrong.", code="WRONG_CREDENTIALS")
+
+
+def _wrong_password() -> Forbidden:
+    return Forbidden("The current password is wrong.", code="WRONG_PASSWORD", path=("currentPassword",))
 
 
 def _refuse_last_admin(admins: frozenset[UUID], user_id: UUID) -> None:

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import dataclass
 from uuid import UUID
 
+from api.db.users import Account
 from api.domain.principal import Principal, Role
 from api.ids import DEFAULT_TEAM_ID
 from api.services.services import Services
@@ -14,12 +15,13 @@ ADDRESS = "192.0.2.1"
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with an account who is signed in. `token` is what their browser keeps."""
+    """Somebody with an account who is signed in. `token` is what their browser keeps, `account` what they proved."""
 
     email: str
     password: str
     principal: Principal
     token: str
+    account: Account
 
     @property
     def id(self) -> UUID:
@@ -37,9 +39,9 @@ async def a_person(
     """A new person in a team."""
     email = email or f"person-{next(_numbers)}@example.org"
     password = await services.users.create(email, "", team_id=team_id, role=role, is_platform_admin=admin)
-    user = await services.users.prove(email, password, ADDRESS)
-    begun = await services.sessions.begin(user.id)
-    return Person(email, password, begun.session.principal, begun.token)
+    account = await services.users.prove(email, password, ADDRESS)
+    begun = await services.sessions.begin(account)
+    return Person(email, password, begun.session.principal, begun.token, account)
 
 
 async def now(services: Services, person: Person) -> Principal:

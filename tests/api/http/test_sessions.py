@@ -263,6 +263,20 @@ async def test_an_invited_person_joins_by_the_link(people: People, new_browser: 
     assert members["totalCount"] == 2
 
 
+async def test_who_is_signed_in_joins_with_the_session_that_they_have(people: People, new_browser: NewBrowser) -> None:
+    browser, owner = await new_browser(), await new_browser()
+    email = (await browser.ask("{ viewer { email } }"))["email"]
+    before = browser.token
+    link = (await owner.command("inviteMember", "link", email=email))["link"]
+    given = {"token": link.partition("#")[2], "password": None, "name": ""}
+    answer = await browser.http.post("/auth/invitations/accept", json=given)
+    assert (answer.status_code, answer.json()["user"]["email"]) == (200, email)
+    # it acts for the new team, and is no new one: it may have ended a moment ago
+    assert browser.token == before
+    team = await owner.ask("{ viewer { teamId } }")
+    assert await browser.ask("{ viewer { teamId } }") == team
+
+
 async def test_a_person_switches_between_teams_and_sees_only_one(people: People, new_browser: NewBrowser) -> None:
     browser = await new_browser()
     sandbox = await browser.create(name="in the first")

@@ -45,7 +45,7 @@ async def test_somebody_new_becomes_a_member(lonely: Running) -> None:
         owner.email,
     )
     assert await _accept(lonely, invited.token) == "ok"
-    user = await lonely.services.users.prove("new@example.org", PASSWORD, ADDRESS)
+    user = (await lonely.services.users.prove("new@example.org", PASSWORD, ADDRESS)).user
     member = await lonely.services.memberships.get(owner.principal, user.id)
     assert member is not None
     assert (member.role, member.name) == (Role.ADMIN, "New")

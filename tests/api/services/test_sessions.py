@@ -43,13 +43,13 @@ async def test_of_passwords_and_tokens_only_hashes_are_kept(lonely: Running) -> 
 
 async def test_signing_in_again_makes_another_token_and_ends_the_one_that_the_browser_had(lonely: Running) -> None:
     person = await a_person(lonely.services)
-    begun = await lonely.services.sessions.begin(person.id, instead_of=person.token)
+    begun = await lonely.services.sessions.begin(person.account, instead_of=person.token)
     assert begun.token != person.token
     with pytest.raises(Unauthenticated):
         await now(lonely.services, person)
     # a token that somebody made up and slipped into the browser is no session, before or after
     made_up = begun.token[:-4] + "aaaa"
-    begun = await lonely.services.sessions.begin(person.id, instead_of=made_up)
+    begun = await lonely.services.sessions.begin(person.account, instead_of=made_up)
     assert begun.token != made_up
     for token in (made_up, "", "nonsense", "\0", begun.token + "a", begun.token.upper()):
         with pytest.raises(Unauthenticated):
@@ -130,7 +130,7 @@ async def test_what_no_account_can_have_is_refused_before_anything_is_hashed(
 async def test_an_address_is_found_however_it_is_typed(lonely: Running) -> None:
     person = await a_person(lonely.services, email="Zoë@Пример.example")
     for typed in ("ZOË@пример.EXAMPLE", "zoe\u0308@пример.example", " zoë@пример.example "):
-        assert (await lonely.services.users.prove(typed, person.password, ADDRESS)).id == person.id
+        assert (await lonely.services.users.prove(typed, person.password, ADDRESS)).user.id == person.id
 
 
 async def test_a_session_ends_by_itself(lonely: Running) -> None:
@@ -149,7 +149,7 @@ async def test_a_session_ends_by_itself(lonely: Running) -> None:
 async def test_a_person_has_only_so_many_sessions(lonely: Running) -> None:
     person = await a_person(lonely.services)
     for _ in range(SESSIONS_PER_USER_MAX):
-        await lonely.services.sessions.begin(person.id)
+        await lonely.services.sessions.begin(person.account)
     lonely.services.sessions.forget()
     with pytest.raises(Unauthenticated):
         await now(lonely.services, person)
@@ -159,7 +159,7 @@ async def test_a_person_has_only_so_many_sessions(lonely: Running) -> None:
 
 async def test_a_new_password_ends_the_other_sessions(lonely: Running) -> None:
     person = await a_person(lonely.services)
-    other = await lonely.services.sessions.begin(person.id)
+    other = await lonely.services.sessions.begin(person.account)
     change = lonely.services.users.change_password
     with pytest.raises(Forbidden) as wrong:
         await change(person.principal, "not the password", "a new password", ADDRESS)

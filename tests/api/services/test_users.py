@@ -99,7 +99,7 @@ async def test_deactivating_stops_what_the_preview_says(running: Running) -> Non
     assert (await services.auth.authenticate(made.text)).scopes == ALL_SCOPES
     with pytest.raises(Unauthenticated):
         await now(services, person)
-    assert (await services.users.prove(person.email, person.password, ADDRESS)).id == person.id
+    assert (await services.users.prove(person.email, person.password, ADDRESS)).user.id == person.id
 
 
 async def test_people_are_listed_by_pages_and_found_by_a_part_of_their_address(lonely: Running) -> None:
@@ -123,7 +123,7 @@ async def test_a_new_password_from_the_command_line_ends_all_sessions(lonely: Ru
     lonely.services.sessions.forget()
     with pytest.raises(Unauthenticated):
         await now(lonely.services, person)
-    assert (await lonely.services.users.prove(person.email, password, ADDRESS)).id == person.id
+    assert (await lonely.services.users.prove(person.email, password, ADDRESS)).user.id == person.id
     with pytest.raises(NotFound):
         await lonely.services.users.reset_password("nobody@example.org")
     with pytest.raises(Conflict):
@@ -136,17 +136,17 @@ async def test_the_other_service_knows_people_by_their_subject_then(lonely: Runn
     for subject, email in (("s1", ""), ("s1", "nobody@example.org")):
         with pytest.raises(Unauthenticated):
             await recognise(subject, email, "", new_users=False)
-    assert (await recognise("s1", person.email, "", new_users=False)).id == person.id
+    assert (await recognise("s1", person.email, "", new_users=False)).user.id == person.id
     # whoever made the account before may have been somebody else
     with pytest.raises(Unauthenticated):
         await now(lonely.services, person)
     with pytest.raises(Unauthenticated):
         await lonely.services.users.prove(person.email, person.password, ADDRESS)
-    assert (await recognise("s1", "", "", new_users=False)).id == person.id
+    assert (await recognise("s1", "", "", new_users=False)).user.id == person.id
     with pytest.raises(Unauthenticated):
         # somebody else there who has got the same address
         await recognise("s2", person.email, "", new_users=True)
-    made = await recognise("s3", "new@example.org", "N\new", new_users=True)
+    made = (await recognise("s3", "new@example.org", "N\new", new_users=True)).user
     assert (made.email, made.name) == ("new@example.org", "N ew")
     await lonely.database.execute("UPDATE users SET deactivated_at = now() WHERE id = $1", made.id)
     with pytest.raises(Unauthenticated):
