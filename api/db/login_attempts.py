@@ -1,16 +1,14 @@
-"""Tries of passwords in SQL, shared by all replicas."""
+"""Tries of strangers in SQL, above all of passwords, shared by all replicas."""
 
 from datetime import datetime, timedelta
 
 from api.db.database import Statements
 
-TRIES_MAX = 5
-"""That failed or are under way, for one account and from one address, within `PERIOD`."""
 PERIOD = timedelta(minutes=1)
 
 
-async def begin(database: Statements, subject: str, now: datetime) -> bool:
-    """Notes a try before the password is looked at, so that many at once are counted too; False if it is one too many
+async def begin(database: Statements, subject: str, now: datetime, most: int) -> bool:
+    """Notes a try before the password is looked at, so that many at once are counted too; False if there were `most`
     within the period, and then it is not noted. What is long over is forgotten on the way."""
     row = await database.row(
         """WITH forgotten AS (
@@ -26,7 +24,7 @@ async def begin(database: Statements, subject: str, now: datetime) -> bool:
         subject,
         now,
         now - PERIOD,
-        TRIES_MAX,
+        most,
     )
     return row is not None
 

@@ -130,7 +130,8 @@ class Invitation(SQLModel, table=True):
 
 
 class LoginAttempts(SQLModel, table=True):
-    """When passwords were tried of late, for an account or from an address: those that failed, and those under way."""
+    """When passwords were tried of late, for an account or from an address: those that failed or are under way, and
+    apart from them those that succeeded."""
 
     __tablename__ = "login_attempts"
     __table_args__ = (Index("login_attempts_last_at", "last_at"),)

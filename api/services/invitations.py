@@ -19,7 +19,6 @@ from api.ids import Kind, new_id, wire_id
 from api.services.api_keys import person_behind
 from api.services.audit import note, now_doing
 from api.services.memberships import acting_role
-from api.services.passwords import Passwords
 from api.services.sessions import Sessions
 from api.services.tokens import Token
 from api.services.users import Users
@@ -45,12 +44,9 @@ class Accepted:
 class Invitations:
     """Making, taking back and accepting them."""
 
-    def __init__(
-        self, database: Database, clock: Clock, passwords: Passwords, people: Users, signed_in: Sessions
-    ) -> None:
+    def __init__(self, database: Database, clock: Clock, people: Users, signed_in: Sessions) -> None:
         self._database = database
         self._clock = clock
-        self._passwords = passwords
         self._users = people
         self._sessions = signed_in
 
@@ -127,9 +123,10 @@ class Invitations:
                 raise Invalid("Give your password, or choose one if you are new here.", path=("password",))
             is_new = await users.find(self._database, invitation.email) is None
             if is_new:
-                hashed = await self._passwords.hash(check_new_password(password))
+                # all that can be refused first: hashing is work, and a link can be tried again and again
+                password = check_new_password(password)
                 user = User(new_id(), invitation.email, check_user_name(name), False, self._clock.now())
-                proved = Account(user, hashed, None)
+                proved = Account(user, await self._users.hash_for_new(user.email, password, address), None)
             else:
                 proved = await self._users.prove(invitation.email, password, address)
             user = proved.user

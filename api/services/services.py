@@ -133,7 +133,7 @@ class Services:
             api_keys=self.api_keys,
             stops=stops,
         )
-        self.invitations = Invitations(database, clock, passwords, self.users, self.sessions)
+        self.invitations = Invitations(database, clock, self.users, self.sessions)
 
     async def __aenter__(self) -> Self:
         """Raises: Unavailable when the database does not answer; then nothing is left open."""

@@ -1,19 +1,26 @@
-"""How often passwords may be tried."""
+"""How often strangers may try what costs us something: passwords above all."""
 
 import hashlib
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from api.clock import Clock
 from api.db import login_attempts
 from api.db.database import Database
 from api.errors import TooMany
 
+TRIES_MAX = 5
+"""A minute from one address that fail or are under way, whatever the accounts; so also for one account from there."""
+TRIES_PER_ACCOUNT_MAX = 50
+"""A minute from all addresses together. So many that a few strangers' tries do not keep out whose account it is."""
+SUCCESSES_MAX = 30
+"""A minute for one account, and from one address: each is as much work as one that fails, and begins a session."""
+
 
 class Throttle:
-    """At most `login_attempts.TRIES_MAX` tries that fail in a minute, for each account and from each address, on all
-    replicas together."""
+    """Counts tries of the last minute, on all replicas together."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -21,19 +28,25 @@ class Throttle:
 
     @asynccontextmanager
     async def attempt(self, account: str, address: str) -> AsyncIterator[None]:
-        """Around one try, which counts unless the body ends without an error. `account` need not exist.
+        """Around one try, which counts as failed unless the body ends without an error. `account` need not exist.
 
         Raises:
-            TooMany: there were too many. Unavailable: the database does not answer.
+            TooMany: there were too many; of successes that is found at the end, and counts as a failure. Unavailable:
+                the database does not answer.
         """
         now = self._clock.now()
         # the account by its hash: rows of accounts that do not exist tell nobody what was typed
-        subjects = [f"address:{network_of(address)}", f"account:{hashlib.sha256(account.encode()).hexdigest()}"]
-        for subject in subjects:
-            if not await login_attempts.begin(self._database, subject, now):
-                raise TooMany("Too many tries. Wait a minute, then try again.")
+        by_address = f"address:{network_of(address)}"
+        by_account = f"account:{hashlib.sha256(account.encode()).hexdigest()}"
+        await self._begin(now, ((by_address, TRIES_MAX), (by_account, TRIES_PER_ACCOUNT_MAX)))
         yield
-        await login_attempts.take_back(self._database, subjects, now)
+        await self._begin(now, ((f"success {subject}", SUCCESSES_MAX) for subject in (by_address, by_account)))
+        await login_attempts.take_back(self._database, [by_address, by_account], now)
+
+    async def _begin(self, now: datetime, limits: Iterable[tuple[str, int]]) -> None:
+        for subject, most in limits:
+            if not await login_attempts.begin(self._database, subject, now, most):
+                raise TooMany("Too many tries. Wait a minute, then try again.")
 
 
 def network_of(address: str) -> str:

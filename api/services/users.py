@@ -77,6 +77,12 @@ class Users:
                 return await self._made_again(account, password)
         return account
 
+    async def hash_for_new(self, email: str, password: str, address: str) -> str:
+        """What is kept of the password of an account that a stranger is about to get. It counts as a try: it is as much
+        work. Raises: TooMany, Unavailable."""
+        async with self._throttle.attempt(email, address):
+            return await self._passwords.hash(password)
+
     async def _made_again(self, account: Account, password: str) -> Account:
         """With a hash as new ones are made, unless the password was changed meanwhile. Raises: as `prove`."""
         hashed = await self._passwords.hash(password)

@@ -39,7 +39,8 @@ async def a_person(
     """A new person in a team."""
     email = email or f"person-{next(_numbers)}@example.org"
     password = await services.users.create(email, "", team_id=team_id, role=role, is_platform_admin=admin)
-    account = await services.users.prove(email, password, ADDRESS)
+    # each from an address of their own: from one address people do not come in crowds
+    account = await services.users.prove(email, password, f"198.51.100.{next(_numbers)}")
     begun = await services.sessions.begin(account)
     return Person(email, password, begun.session.principal, begun.token, account)
 

@@ -5,24 +5,27 @@ from datetime import timedelta
 
 import pytest
 
+from api.db.login_attempts import PERIOD
 from api.domain.invitation import INVITATION_LIFE
 from api.domain.page import PageRequest
 from api.domain.principal import Role
 from api.errors import Conflict, Forbidden, Invalid, MissingScope, NestboxError, NotFound, Unauthenticated
 from api.ids import new_id
+from api.services import invitations
 from api.services.invitations import NewInvitation
+from api.services.throttle import SUCCESSES_MAX, TRIES_MAX
 from tests.api.people import ADDRESS, Person, a_person, now
 from tests.api.running import Running, other_team, principal_of
 
 PASSWORD = "a long password"
 
 
-async def _accept(running: Running, token: str, password: str | None = PASSWORD, person: Person | None = None) -> str:
+async def _accept(
+    running: Running, token: str, password: str | None = PASSWORD, person: Person | None = None, name: str = "New"
+) -> str:
     session = None if person is None else await running.services.sessions.authenticate(person.token)
     try:
-        await running.services.invitations.accept(
-            token, session=session, password=password, name="New", address=ADDRESS
-        )
+        await running.services.invitations.accept(token, session=session, password=password, name=name, address=ADDRESS)
     except NestboxError as error:
         return error.code
     return "ok"
@@ -64,6 +67,22 @@ async def test_an_invitation_used_twice_at_once_is_used_once(lonely: Running) ->
             f"new-{number}@example.org",
         )
         assert count == 1
+
+
+async def test_a_link_that_cannot_be_accepted_makes_no_work_without_end(
+    lonely: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invited = await _invite(lonely, await a_person(lonely.services, Role.OWNER))
+    # what is refused for itself costs nothing, and does not count
+    for _ in range(SUCCESSES_MAX + TRIES_MAX):
+        assert await _accept(lonely, invited.token, name="a\nb") == "INVALID"
+        assert await _accept(lonely, invited.token, "short") == "INVALID"
+    with monkeypatch.context() as patch:
+        patch.setattr(invitations, "MEMBERS_PER_TEAM_MAX", 1)
+        codes = [await _accept(lonely, invited.token) for _ in range(SUCCESSES_MAX + TRIES_MAX + 1)]
+    assert codes == ["LIMIT_REACHED"] * SUCCESSES_MAX + ["THROTTLED"] * (TRIES_MAX + 1)
+    lonely.clock.offset += PERIOD
+    assert await _accept(lonely, invited.token) == "ok"
 
 
 async def test_who_has_an_account_proves_it(lonely: Running) -> None:

@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from api.db.login_attempts import PERIOD, TRIES_MAX
+from api.db.login_attempts import PERIOD
 from api.domain.principal import ALL_SCOPES, NO_TEAM_ID, Role, Scope
 from api.domain.session import SESSION_IDLE, SESSION_LIFE, SESSIONS_PER_USER_MAX
 from api.errors import Conflict, Forbidden, Invalid, MissingScope, NestboxError, NotFound, TooMany, Unauthenticated
 from api.ids import DEFAULT_TEAM_ID
 from api.services.beliefs import BELIEVED_SECONDS
-from api.services.throttle import network_of
+from api.services.throttle import SUCCESSES_MAX, TRIES_MAX, TRIES_PER_ACCOUNT_MAX, network_of
 from tests.api.people import ADDRESS, a_person, now
 from tests.api.running import Running, other_team, principal_of, services_running
 
@@ -70,12 +70,23 @@ async def test_a_wrong_password_an_unknown_and_a_deactivated_account_look_the_sa
     assert len(answers) == 1
 
 
-async def test_five_tries_a_minute_for_an_account_whoever_asks(lonely: Running) -> None:
+async def test_five_tries_a_minute_for_an_account_from_an_address(lonely: Running) -> None:
     person = await a_person(lonely.services)
-    codes = await asyncio.gather(
-        *(_tried(lonely, person.email.upper(), "wrong password", f"192.0.2.{number}") for number in range(20))
-    )
+    codes = await asyncio.gather(*(_tried(lonely, person.email.upper(), "wrong password") for _ in range(20)))
     assert (codes.count("WRONG_CREDENTIALS"), codes.count("THROTTLED")) == (TRIES_MAX, 20 - TRIES_MAX)
+    assert await _tried(lonely, person.email, person.password) == "THROTTLED"
+    # whose account it is comes from elsewhere, and is not kept out
+    assert await _tried(lonely, person.email, person.password, "192.0.2.99") == "ok"
+    lonely.clock.offset += PERIOD
+    assert await _tried(lonely, person.email, person.password) == "ok"
+
+
+async def test_tries_for_an_account_have_a_limit_from_however_many_addresses(lonely: Running) -> None:
+    person = await a_person(lonely.services)
+    codes = []
+    for number in range(TRIES_PER_ACCOUNT_MAX // TRIES_MAX + 1):
+        codes += [await _tried(lonely, person.email, "wrong password", f"192.0.2.{number}") for _ in range(TRIES_MAX)]
+    assert codes == ["WRONG_CREDENTIALS"] * TRIES_PER_ACCOUNT_MAX + ["THROTTLED"] * TRIES_MAX
     assert await _tried(lonely, person.email, person.password, "192.0.2.99") == "THROTTLED"
     lonely.clock.offset += PERIOD
     assert await _tried(lonely, person.email, person.password, "192.0.2.99") == "ok"
@@ -91,10 +102,19 @@ async def test_five_tries_a_minute_from_an_address_whatever_the_account(lonely: 
     assert await lonely.database.fetchval("SELECT count(*) FROM login_attempts") == 2
 
 
-async def test_good_passwords_do_not_count(lonely: Running) -> None:
-    person = await a_person(lonely.services)
-    for _ in range(3 * TRIES_MAX):
-        assert await _tried(lonely, person.email, person.password) == "ok"
+async def test_good_passwords_count_apart_for_an_account_and_from_an_address(lonely: Running) -> None:
+    one, two, three = [await a_person(lonely.services) for _ in range(3)]
+    lonely.clock.offset += PERIOD
+    for _ in range(SUCCESSES_MAX):
+        assert await _tried(lonely, one.email, one.password) == "ok"
+    assert await _tried(lonely, one.email, one.password, "192.0.2.99") == "THROTTLED"
+    assert await _tried(lonely, two.email, two.password) == "THROTTLED"
+    assert await _tried(lonely, three.email, three.password, "192.0.2.99") == "ok"
+    # beyond the limit a good one counts as one that failed, so that no work is done for it without end
+    codes = [await _tried(lonely, one.email, "wrong password") for _ in range(TRIES_MAX)]
+    assert codes == ["WRONG_CREDENTIALS"] * (TRIES_MAX - 1) + ["THROTTLED"]
+    lonely.clock.offset += PERIOD
+    assert await _tried(lonely, one.email, one.password) == "ok"
 
 
 def test_an_address_is_a_network_where_people_have_networks() -> None:
