@@ -39,12 +39,13 @@ class Site:
         return scope["scheme"] in {"https", "wss"} or self.public_url.startswith("https://")
 
     def address(self, scope: Mapping[str, Any]) -> str:
-        """The address of whoever sent a request. A trusted proxy writes it at the end of `x-forwarded-for`."""
+        """The address of whoever sent a request. A trusted proxy writes it at the end of `x-forwarded-for`: of the
+        line that the client may have sent, or in a line of its own after that, which is the same (RFC 9110, 5.3)."""
         client = scope.get("client")
         address = str(client[0]) if client else "unknown"
         if address not in self.trusted_proxies:
             return address
-        forwarded = Headers(scope=dict(scope)).get("x-forwarded-for", "")[-_FORWARDED_BYTES_MAX:]
+        forwarded = ",".join(Headers(scope=dict(scope)).getlist("x-forwarded-for"))[-_FORWARDED_BYTES_MAX:]
         for part in reversed(forwarded.split(",")):
             try:
                 found = str(ipaddress.ip_address(part.strip()))
