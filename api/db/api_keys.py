@@ -74,27 +74,37 @@ async def get(database: Statements, team_id: UUID, key_id: UUID) -> ApiKey | Non
     return None if row is None else _key(row)
 
 
+_GOOD = """SELECT k.team_id, k.id, k.name, k.scopes, k.is_platform_admin, k.secret_sha256, t.name AS team_name,
+        k.created_by, m.role AS creator_role
+    FROM api_keys k JOIN teams t ON t.id = k.team_id
+    LEFT JOIN users u ON u.id = k.created_by AND u.deactivated_at IS NULL
+    LEFT JOIN memberships m ON m.team_id = k.team_id AND m.user_id = u.id
+    WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
+        AND (k.created_by IS NULL OR m.id IS NOT NULL)"""
+
+
 async def find(database: Database, key_id: UUID, now: datetime) -> StoredKey | None:
     """A good key; that it was used is noted now and then. One that a person made is good while they are an active
     member of the team, and may do no more than they may."""
     row = await database.row(
-        """WITH used AS (
+        f"""WITH used AS (
             UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND revoked_at IS NULL
                 AND (last_used_at IS NULL OR last_used_at < $3)
-        )
-        SELECT k.team_id, k.id, k.name, k.scopes, k.is_platform_admin, k.secret_sha256, t.name AS team_name,
-            k.created_by, m.role AS creator_role
-        FROM api_keys k JOIN teams t ON t.id = k.team_id
-        LEFT JOIN users u ON u.id = k.created_by AND u.deactivated_at IS NULL
-        LEFT JOIN memberships m ON m.team_id = k.team_id AND m.user_id = u.id
-        WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
-            AND (k.created_by IS NULL OR m.id IS NOT NULL)""",
+        ) {_GOOD}""",  # noqa: S608 - a constant
         key_id,
         now,
         now - LAST_USED_PERIOD,
     )
-    if row is None:
-        return None
+    return None if row is None else _stored(row)
+
+
+async def hold(transaction: Statements, key_id: UUID, now: datetime) -> StoredKey | None:
+    """A good key, as `find`, which nobody revokes until the end of the transaction."""
+    row = await transaction.row(f"{_GOOD} FOR SHARE OF k", key_id, now)
+    return None if row is None else _stored(row)
+
+
+def _stored(row: Row) -> StoredKey:
     scopes = frozenset(Scope(scope) for scope in row["scopes"])
     if row["created_by"] is not None:
         scopes &= scopes_of(Role(row["creator_role"]))

@@ -17,6 +17,7 @@ from api.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from api.ids import Kind, new_id, parse_id, wire_id
 from api.services.audit import note
 from api.services.beliefs import Beliefs
+from api.services.rights import acting_role
 from api.services.tokens import Token, decode_id
 
 PREFIX = "nb_"
@@ -102,6 +103,7 @@ class ApiKeys:
         async with self._database.transaction() as transaction:
             # so that two at once cannot both be the last one
             await teams.lock(transaction, principal.team_id)
+            await acting_role(transaction, principal, now)
             if await api_keys.count_live(transaction, principal.team_id, now) >= KEYS_PER_TEAM_MAX:
                 raise Conflict(f"A team has at most {KEYS_PER_TEAM_MAX} keys. Revoke one first.", code="LIMIT_REACHED")
             creator = await person_behind(transaction, principal)

@@ -9,6 +9,7 @@ from api.domain.principal import Principal, require_platform_admin
 from api.errors import Conflict, NotFound
 from api.services.audit import note
 from api.services.resources import Resources
+from api.services.rights import lock_platform_admins
 
 
 class Hosts:
@@ -38,7 +39,8 @@ class Hosts:
         require_platform_admin(principal)
         now = self._resources.clock.now()
         async with self._database.transaction() as transaction:
-            # first, as for a host that joins: whoever of the two is later waits
+            await lock_platform_admins(transaction, principal, now)
+            # before the host itself, as for one that joins: whoever of the two is later waits
             await host_tokens.expire(transaction, host_id, now)
             if not await hosts.remove(transaction, host_id, now):
                 if not await hosts.is_known(transaction, host_id):

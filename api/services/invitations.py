@@ -18,7 +18,7 @@ from api.errors import Conflict, Forbidden, Invalid, NotFound
 from api.ids import Kind, new_id, wire_id
 from api.services.api_keys import person_behind
 from api.services.audit import note, now_doing
-from api.services.memberships import acting_role
+from api.services.rights import acting_role
 from api.services.sessions import Sessions
 from api.services.tokens import Token
 from api.services.users import Users
@@ -75,7 +75,7 @@ class Invitations:
             team = await teams.lock(transaction, principal.team_id)
             if team is None:
                 raise NotFound("There is no such team.")
-            check_may_give(await acting_role(transaction, principal), role)
+            check_may_give(await acting_role(transaction, principal, now), role)
             await _refuse_member(transaction, principal.team_id, email)
             if await invitations.count(transaction, team.id, now) >= INVITATIONS_PER_TEAM_MAX:
                 message = f"A team has at most {INVITATIONS_PER_TEAM_MAX} open invitations. Take one back first."

@@ -10,11 +10,12 @@ from api.clock import Clock
 from api.db import api_keys, invitations, memberships, teams
 from api.db.database import Database, Statements
 from api.domain.page import Page, PageRequest
-from api.domain.principal import Principal, PrincipalKind, Role, Scope, require, require_user, scopes_of
+from api.domain.principal import Principal, Role, Scope, require, require_user, scopes_of
 from api.domain.team import Member, check_may_change, check_may_give
-from api.errors import Conflict, Forbidden, MissingScope, NotFound
+from api.errors import Conflict, Forbidden, NotFound
 from api.services.api_keys import ApiKeys
 from api.services.audit import note, now_doing
+from api.services.rights import acting_role
 from api.services.sessions import Sessions
 
 
@@ -52,7 +53,7 @@ class Memberships:
         """
         require(principal, Scope.TEAM_ADMIN)
         async with self._changing(principal) as transaction:
-            acting = await acting_role(transaction, principal)
+            acting = await acting_role(transaction, principal, self._clock.now())
             member = await self._member(transaction, principal, user_id)
             check_may_change(acting, member.role)
             check_may_give(acting, role)
@@ -71,7 +72,7 @@ class Memberships:
         """
         require(principal, Scope.TEAM_ADMIN)
         async with self._changing(principal) as transaction:
-            acting = await acting_role(transaction, principal)
+            acting = await acting_role(transaction, principal, self._clock.now())
             member = await self._member(transaction, principal, user_id)
             check_may_change(acting, member.role)
             await self._take_out(transaction, principal, member)
@@ -98,7 +99,7 @@ class Memberships:
         require_user(principal)
         require(principal, Scope.TEAM_ADMIN)
         async with self._changing(principal) as transaction:
-            if await acting_role(transaction, principal) is not Role.OWNER:
+            if await acting_role(transaction, principal, self._clock.now()) is not Role.OWNER:
                 raise Forbidden("Only an owner of the team can hand it over.")
             member = await self._member(transaction, principal, user_id)
             if member.deactivated_at is not None:
@@ -146,17 +147,3 @@ class Memberships:
             await note(transaction, self._clock.now())
         self._sessions.forget()
         self._api_keys.forget()
-
-
-async def acting_role(statements: Statements, principal: Principal) -> Role | None:
-    """The caller's role in its team now, under the team's lock; a key has none.
-
-    Raises:
-        MissingScope: the caller was removed, or may no longer administer the team.
-    """
-    if principal.kind is not PrincipalKind.USER:
-        return None
-    member = await memberships.get(statements, principal.team_id, principal.id)
-    if member is None or Scope.TEAM_ADMIN not in scopes_of(member.role):
-        raise MissingScope("You may not administer this team.")
-    return member.role

@@ -16,6 +16,7 @@ from api.domain.quota import UNLIMITED, Amounts, Limits, Quota, check_limits, ex
 from api.errors import NoCapacity, NotFound
 from api.ids import Kind, wire_id
 from api.services.audit import note
+from api.services.rights import lock_platform_admins
 
 TURNS_PER_TEAM = 4
 """Transactions of one team that place something at once, of the 16 connections of a replica: they wait for each other
@@ -120,6 +121,7 @@ class Quotas:
         async with self._database.transaction() as transaction:
             if await teams.lock(transaction, team_id) is None:
                 raise NotFound("There is no such team.", path=("teamId",))
+            await lock_platform_admins(transaction, principal, now)
             limits = replace(await quotas.limits(transaction, team_id), **changes)
             await quotas.set_limits(transaction, team_id, limits, now)
             await insert_team_event(transaction, team_id, "team.limits", principal.actor, now)

@@ -22,6 +22,7 @@ from api.hosts.client import HostClient
 from api.ids import Kind, new_id, wire_id
 from api.services.audit import note
 from api.services.resources import Resources
+from api.services.rights import lock_platform_admins
 
 TOKEN_LIFETIME = timedelta(hours=1)
 SECRET_BYTES = 32
@@ -59,16 +60,19 @@ class Registrations:
         Raises: Forbidden for all but platform admins; Conflict: `NO_AUTHORITY`; NotFound: no such host.
         """
         require_platform_admin(principal)
-        return await self.new_token(principal.actor, again)
+        return await self.new_token(principal.actor, again, principal)
 
-    async def new_token(self, actor: str, again: UUID | None = None) -> NewToken:
-        """The same, for whoever sits at the control plane's own computer. Raises: Conflict, NotFound."""
+    async def new_token(self, actor: str, again: UUID | None = None, principal: Principal | None = None) -> NewToken:
+        """The same; without a principal, for whoever sits at the control plane's own computer. Raises: as
+        `create_token`."""
         authority = self._require_authority()
         now = self._resources.clock.now()
         token_id, secret = new_id(), _encode(secrets.token_bytes(SECRET_BYTES))
         expires_at = now + TOKEN_LIFETIME
         digest = hashlib.sha256(secret.encode()).digest()
         async with self._resources.database.transaction() as transaction:
+            if principal is not None:
+                await lock_platform_admins(transaction, principal, now)
             if again is not None and not await hosts.is_known(transaction, again):
                 raise NotFound("There is no such host.", path=("hostId",))
             await host_tokens.insert(transaction, token_id, digest, again, actor, now, expires_at)

@@ -1,7 +1,7 @@
 """Teams."""
 
 from api.clock import Clock
-from api.db import memberships, teams
+from api.db import memberships, teams, users
 from api.db.database import Database
 from api.domain.page import Page, PageRequest
 from api.domain.principal import (
@@ -47,13 +47,16 @@ class Teams:
             Forbidden: the caller is no person, or may make no teams. Invalid: the name. Conflict: `LIMIT_REACHED`.
         """
         require_user(principal)
-        if self._per_user == 0 and not principal.is_platform_admin:
-            raise Forbidden("Only admins of this platform make teams; ask one of them.")
-        most = TEAMS_PER_USER_MAX if principal.is_platform_admin else self._per_user
         team = Team(new_id(), check_team_name(name), self._clock.now())
         async with self._database.transaction() as transaction:
             if not await teams.lock_user(transaction, principal.id):
                 raise Forbidden("This account is deactivated.")
+            # as they are now: what is believed of the caller may be over
+            person = await users.get(transaction, principal.id)
+            is_platform_admin = person is not None and person.is_platform_admin
+            if self._per_user == 0 and not is_platform_admin:
+                raise Forbidden("Only admins of this platform make teams; ask one of them.")
+            most = TEAMS_PER_USER_MAX if is_platform_admin else self._per_user
             if len(await teams.of_user(transaction, principal.id)) >= most:
                 raise Conflict(f"Whoever is in {most} teams can make no more.", code="LIMIT_REACHED")
             await teams.insert(transaction, team)

@@ -24,6 +24,7 @@ from api.ids import Kind, new_id, wire_id
 from api.services.api_keys import ApiKeys
 from api.services.audit import note, now_doing
 from api.services.passwords import Passwords
+from api.services.rights import lock_platform_admins
 from api.services.sessions import Sessions
 from api.services.stops import Stops
 from api.services.throttle import Throttle
@@ -187,7 +188,7 @@ class Users:
         require_platform_admin(principal)
         now = self._clock.now()
         async with self._database.transaction() as transaction:
-            admins = await users.lock_platform_admins(transaction)
+            admins = await lock_platform_admins(transaction, principal, now)
             _refuse_last_admin(admins, user_id)
             stopped = await users.what_stops_with(transaction, user_id, now)
             await users.set_deactivated(transaction, user_id, now)
@@ -204,11 +205,13 @@ class Users:
     async def activate(self, principal: Principal, user_id: UUID) -> User:
         """Lets a deactivated person in again; they have to sign in. Harmless to repeat. Raises: as `deactivate`."""
         require_platform_admin(principal)
+        now = self._clock.now()
         async with self._database.transaction() as transaction:
+            await lock_platform_admins(transaction, principal, now)
             await users.set_deactivated(transaction, user_id, None)
             user = await users.get(transaction, user_id)
             if user is not None:
-                await note(transaction, self._clock.now())
+                await note(transaction, now)
         self._forget()
         if user is None:
             raise no_such_user()
@@ -217,14 +220,15 @@ class Users:
     async def set_platform_admin(self, principal: Principal, user_id: UUID, *, is_platform_admin: bool) -> User:
         """Makes somebody a platform admin, or no longer one. Raises: as `deactivate`."""
         require_platform_admin(principal)
+        now = self._clock.now()
         async with self._database.transaction() as transaction:
-            admins = await users.lock_platform_admins(transaction)
+            admins = await lock_platform_admins(transaction, principal, now)
             if not is_platform_admin:
                 _refuse_last_admin(admins, user_id)
             await users.set_platform_admin(transaction, user_id, is_platform_admin=is_platform_admin)
             user = await users.get(transaction, user_id)
             if user is not None:
-                await note(transaction, self._clock.now())
+                await note(transaction, now)
         self._forget()
         if user is None:
             raise no_such_user()

@@ -21,7 +21,10 @@ async def test_two_admins_who_deactivate_each_other_at_once_leave_one(lonely: Ru
         done = await asyncio.gather(
             users.deactivate(one.principal, two.id), users.deactivate(two.principal, one.id), return_exceptions=True
         )
-        assert [each.code for each in done if isinstance(each, Conflict)] == ["LAST_ADMIN"]
+        # whose turn comes second is no admin any more, and so the other stays one
+        assert [each.code for each in done if isinstance(each, Forbidden)] == ["FORBIDDEN"]
+        left = "SELECT count(*) FROM users WHERE is_platform_admin AND deactivated_at IS NULL"
+        assert await lonely.database.fetchval(left) == 1
 
 
 async def test_the_last_admin_stays_one_whoever_asks(lonely: Running) -> None:
