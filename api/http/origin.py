@@ -15,7 +15,11 @@ def is_allowed_origin(headers: Headers, allowed: tuple[str, ...]) -> bool:
         return True
     if origin.rstrip("/") in allowed:
         return True
-    return urlsplit(origin).netloc == headers.get("host")
+    try:
+        return urlsplit(origin).netloc == headers.get("host")
+    except ValueError:
+        # no origin that a browser would send
+        return False
 
 
 def is_our_origin(headers: Headers, allowed: tuple[str, ...]) -> bool:

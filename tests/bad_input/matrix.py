@@ -8,7 +8,10 @@ from tests.bad_input.cells import Cell
 from tests.bad_input.rows import elsewhere, graphql, hosts, http, sandboxes, sockets, values
 
 ITEMS: dict[str, tuple[str, ...]] = {
-    "HTTP": ("empty body", "1 GiB body", "endless body", "endless head", "slow sender", "gzip bomb", "bad UTF-8"),
+    "HTTP": (
+        *("empty body", "1 GiB body", "endless body", "endless head", "slow sender", "gzip bomb", "bad UTF-8"),
+        "foreign Origin",
+    ),
     "GraphQL": (
         *("depth 10,000", "10,000 aliases", "10,000 directives", "fragment cycle", "doubling fragments"),
         *("batch", "mutation by GET"),

@@ -130,6 +130,7 @@ async def test_the_token_changes_at_every_sign_in(people: People, new_browser: N
         {"origin": "https://evil.example"},
         {"origin": "null"},
         {"origin": "http://127.0.0.1"},
+        {"origin": "http://["},
     ],
 )
 async def test_another_site_cannot_use_a_session(new_browser: NewBrowser, headers: dict[str, str]) -> None:

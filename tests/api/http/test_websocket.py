@@ -77,7 +77,7 @@ async def test_other_protocols_are_not_spoken(platform: Platform, subprotocols: 
         assert await _closed(connection) == (4406, "Subprotocol not acceptable")
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1", "http://["])
 async def test_foreign_pages_are_refused(platform: Platform, origin: str) -> None:
     with pytest.raises(InvalidStatus) as caught:
         async with raw_socket(platform.url, origin=Origin(origin)):

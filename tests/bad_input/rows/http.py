@@ -70,6 +70,13 @@ def _form(place: Place, filename: bytes, *, path: str = "/root") -> bytes:
     return head(place, f"POST /sandboxes/{place.running}/files?path={path}", *lines) + b"\r\n" + body
 
 
+def _foreign(origin: str) -> Cell:
+    lines = ("x-nestbox-csrf: 1", f"Origin: {origin}")
+    return _simple(
+        "foreign Origin", origin, "403 CSRF", lambda place: posted(place, b"{}", *lines, to="/auth/sign-in", key=False)
+    )
+
+
 BODIES: tuple[Cell, ...] = (
     _simple("empty body", "a document", "400 MALFORMED_JSON", lambda place: posted(place, b"")),
     _simple("empty body", "without a length", "400 MALFORMED_JSON", lambda place: _typed(place, "POST /graphql")),
@@ -212,6 +219,7 @@ BODIES: tuple[Cell, ...] = (
         lambda place: _typed(place, "POST /graphql", "Transfer-Encoding: gzip") + BOMB,
         20,
     ),
+    *(_foreign(origin) for origin in ("https://evil.example", "null", "http://[")),
     _simple("bad UTF-8", "in a document", "400 MALFORMED_JSON", lambda place: posted(place, b'{"query": "\xff"}')),
     _simple(
         "bad UTF-8", "as UTF-16", "400 MALFORMED_JSON", lambda place: posted(place, '{"query": "{a}"}'.encode("utf-16"))

@@ -107,6 +107,7 @@ CELLS = (
     _said("old subprotocol", "none", "close 4406", init=False, subprotocols=None),
     _said("foreign Origin", "another site", "403", init=False, origin=Origin("https://evil.example")),
     _said("foreign Origin", "null", "403", init=False, origin=Origin("null")),
+    _said("foreign Origin", "no address", "403", init=False, origin=Origin("http://[")),
     Cell(ROW, "10,000 subscriptions", "at once", SUBSCRIBED, _subscriptions, 2, "each takes a second"),
     Cell(ROW, "10,000 subscriptions", "and gone", ("gone",), _goes_away, 20, "each begins a hundred streams"),
     _said("messages", "no JSON", "close 4400", "nonsense"),
