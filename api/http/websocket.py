@@ -7,9 +7,9 @@ connections that died; the deadline for sending finds clients that live but no l
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -21,9 +21,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from api.domain.principal import Principal
 from api.errors import NestboxError, Unauthenticated
 from api.http.caller import session_token
+from api.http.errors import error_response
 from api.http.gateway import Gateway
 from api.http.origin import is_allowed_origin, is_our_origin
 from api.http.socket_operations import Caller, Closing, Operations
+from api.services.throttle import network_of
 
 _log = structlog.get_logger(__name__)
 
@@ -37,6 +39,15 @@ SOCKETS_PER_TEAM_MAX = 5_000
 """On one replica, of those that it has in all. Somebody without a team counts alone."""
 SOCKETS_MAX = 10_000
 """About 60 KiB each: 600 MiB."""
+STRANGERS_PER_ADDRESS_MAX = 500
+"""Sockets from one address of which nobody has said yet whose they are, which is said within `INIT_SECONDS_MAX`: a team
+whose clients all open theirs anew is through in some seconds."""
+STRANGERS_MAX = 2_000
+"""The same from all addresses: a fifth more descriptors than `SOCKETS_MAX`."""
+
+
+FULL = "Too many connections, try again later"
+T = TypeVar("T")
 
 
 class GraphQLOverWebSocket:
@@ -53,42 +64,70 @@ class GraphQLOverWebSocket:
             _log.warning("websocket_refused", origin=Headers(scope=scope).get("origin"))
             await socket.close()
             return
-        if PROTOCOL not in scope["subprotocols"]:
-            await socket.accept()
-            await socket.close(4406, "Subprotocol not acceptable")
-            return
-        await socket.accept(PROTOCOL)
-        await _Connection(self._gateway, socket, self._places).serve()
+        address = self._gateway.callers.site.address(scope)
+        with ExitStack() as stranger:
+            try:
+                stranger.enter_context(self._places.of_stranger(address))
+            except Closing as full:
+                _log.info("connection_refused", status=503, code="TOO_MANY_CONNECTIONS")
+                request_id = scope["state"]["request_id"]
+                response = error_response(503, "TOO_MANY_CONNECTIONS", f"{full.reason}.", request_id)
+                await socket.send_denial_response(response)
+                return
+            if PROTOCOL not in scope["subprotocols"]:
+                await socket.accept()
+                await socket.close(4406, "Subprotocol not acceptable")
+                return
+            await socket.accept(PROTOCOL)
+            await _Connection(self._gateway, socket, self._places, stranger).serve()
 
 
 class _Places:
-    """How many sockets each team has open."""
+    """How many sockets each team has open, and how many strangers have from each address."""
 
     def __init__(self) -> None:
-        self._taken: Counter[UUID] = Counter()
+        self._teams: Counter[UUID] = Counter()
+        self._strangers: Counter[str] = Counter()
 
     @contextmanager
-    def one(self, principal: Principal) -> Iterator[None]:
+    def of_team(self, principal: Principal) -> Iterator[None]:
         """A place for a socket. Raises: Closing: the team has none left."""
         owner = principal.counted_as
-        if self._taken[owner] >= SOCKETS_PER_TEAM_MAX or self._taken.total() >= SOCKETS_MAX:
-            raise Closing(1013, "Too many connections, try again later")
-        self._taken[owner] += 1
-        try:
+        if self._teams[owner] >= SOCKETS_PER_TEAM_MAX or self._teams.total() >= SOCKETS_MAX:
+            raise Closing(1013, FULL)
+        with _counted(self._teams, owner):
             yield
-        finally:
-            self._taken[owner] -= 1
-            if not self._taken[owner]:
-                del self._taken[owner]
+
+    @contextmanager
+    def of_stranger(self, address: str) -> Iterator[None]:
+        """A place for a socket until its caller is known. Raises: Closing: there is none left."""
+        owner = network_of(address)
+        if self._strangers[owner] >= STRANGERS_PER_ADDRESS_MAX or self._strangers.total() >= STRANGERS_MAX:
+            raise Closing(1013, FULL)
+        with _counted(self._strangers, owner):
+            yield
+
+
+@contextmanager
+def _counted(taken: Counter[T], owner: T) -> Iterator[None]:
+    taken[owner] += 1
+    try:
+        yield
+    finally:
+        taken[owner] -= 1
+        if not taken[owner]:
+            del taken[owner]
 
 
 class _Connection:
     """One socket and the operations on it."""
 
-    def __init__(self, gateway: Gateway, socket: WebSocket, places: _Places) -> None:
+    def __init__(self, gateway: Gateway, socket: WebSocket, places: _Places, stranger: ExitStack) -> None:
+        """`stranger` gives the place back that the socket has until its caller is known."""
         self._gateway = gateway
         self._socket = socket
         self._places = places
+        self._stranger = stranger
 
     async def serve(self) -> None:
         """Speaks with the client until either side closes, then ends every operation."""
@@ -98,7 +137,8 @@ class _Connection:
             found = await self._initialise()
             if found is not None:
                 caller, principal = found
-                with self._places.one(principal):
+                with self._places.of_team(principal):
+                    self._stranger.close()
                     await self._send({"type": "connection_ack"})
                     await self._serve_operations(caller)
         except Closing as error:

@@ -191,6 +191,31 @@ async def test_a_team_has_so_many_sockets_and_no_more(
     await eventually(lambda: _opens(client))
 
 
+@pytest.mark.parametrize("limit", ["STRANGERS_PER_ADDRESS_MAX", "STRANGERS_MAX"])
+async def test_strangers_have_so_many_sockets_and_leave_those_of_others_alone(
+    client: Client, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(websocket, limit, 2)
+    async with client.socket() as known, client.socket(), raw_socket(client.url) as first, raw_socket(client.url):
+        # those whose callers are known do not count among them
+        with pytest.raises(InvalidStatus) as refused:
+            async with raw_socket(client.url):
+                pass
+        response = refused.value.response
+        assert (response.status_code, json.loads(response.body or b"")["error"]["code"]) == (
+            503,
+            "TOO_MANY_CONNECTIONS",
+        )
+        await known.subscribe(VIEWER)
+        assert await known.next() == {"keyName": "key of a test"}
+        # a place is free again as soon as somebody says who they are
+        await Socket(first).send(type="connection_init", payload={"authorization": f"Bearer {client.key}"})
+        assert await Socket(first).receive() == {"type": "connection_ack"}
+        async with client.socket():
+            pass
+    await eventually(lambda: _opens(client))
+
+
 async def test_a_client_that_stops_reading_is_dropped(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks for far more than all buffers on the way hold, and reads none of it."""
     monkeypatch.setattr(websocket, "SEND_SECONDS_MAX", 0.3)
