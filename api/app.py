@@ -1,7 +1,7 @@
 """The application: every part is made here, once, in the order in which they need each other."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import fields
 from datetime import timedelta
 
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from api.clock import SystemClock
 from api.domain.quota import Limits
 from api.faults import armed
 from api.hosts.authority import authority_in
@@ -56,13 +57,14 @@ def build_app(settings: Settings) -> Starlette:
     callers = Callers(services.auth, site)
     gateway = Gateway(GraphQL(schema), services, reconciler.status, callers)
     traffic = Traffic()
+    provider = _oidc_client(settings)
 
     async def schema_text(request: Request) -> Response:  # noqa: ARG001
         return PlainTextResponse(sdl, headers={"cache-control": "no-cache"})
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001
-        async with services:
+        async with services, provider or nullcontext():
             services.resources.tasks.service("reconciler", reconciler.run())
             yield
 
@@ -73,7 +75,7 @@ def build_app(settings: Settings) -> Starlette:
             WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway)),
             Route("/sandboxes/{id}/files", FileEndpoint(services, callers)),
             Route("/hosts/register", RegistrationEndpoint(services, callers)),
-            *_auth_routes(settings, services, callers),
+            *_auth_routes(settings, services, callers, provider),
             Route("/schema.graphql", schema_text),
             Route("/healthz", healthz),
             Route("/metrics", MetricsEndpoint(services.metrics, callers, traffic, reconciler.status).metrics),
@@ -101,18 +103,24 @@ def _services(settings: Settings) -> Services:
     )
 
 
-def _auth_routes(settings: Settings, services: Services, callers: Callers) -> list[Route]:
-    oidc_name = settings.oidc_name if settings.oidc_issuer else None
-    sessions = Route("/auth/{name:path}", SessionEndpoints(services, callers, oidc_name=oidc_name))
+def _oidc_client(settings: Settings) -> OidcClient | None:
     if not settings.oidc_issuer:
-        return [sessions]
+        return None
     provider = Provider(
         settings.oidc_issuer,
         settings.oidc_client_id,
         settings.oidc_client_secret(),
         f"{settings.public_url}{oidc.PATH}/callback",
     )
-    endpoints = oidc.OidcEndpoints(services, callers, OidcClient(provider), new_users=settings.oidc_new_users)
+    return OidcClient(provider, SystemClock())
+
+
+def _auth_routes(settings: Settings, services: Services, callers: Callers, provider: OidcClient | None) -> list[Route]:
+    oidc_name = None if provider is None else settings.oidc_name
+    sessions = Route("/auth/{name:path}", SessionEndpoints(services, callers, oidc_name=oidc_name))
+    if provider is None:
+        return [sessions]
+    endpoints = oidc.OidcEndpoints(services, callers, provider, new_users=settings.oidc_new_users)
     return [
         Route(f"{oidc.PATH}/start", endpoints.start),
         Route(f"{oidc.PATH}/callback", endpoints.callback),

@@ -35,6 +35,7 @@ class OidcEndpoints:
     async def start(self, request: Request) -> Response:
         """Sends a browser to the service, with a cookie that ties its return to this browser."""
         try:
+            await self._services.throttle.admit("oidc start", self._callers.site.address(request.scope))
             began = await self._client.begin()
         except NestboxError as error:
             return _failed(error)
@@ -53,9 +54,10 @@ class OidcEndpoints:
         try:
             state, nonce, verifier = _kept(cookie(headers, COOKIE))
             code = _code(request, state)
-            identity = await self._client.finish(code, nonce, verifier)
             deed = stranger(self._callers, request.scope, "signIn")
+            await self._services.throttle.admit("oidc callback", deed.address)
             async with self._services.audit.doing(deed):
+                identity = await self._client.finish(code, nonce, verifier)
                 proved = await self._services.users.recognise(
                     identity.subject, identity.email, identity.name, new_users=self._new_users
                 )

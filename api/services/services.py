@@ -122,13 +122,14 @@ class Services:
 
     def _add_people(self, database: Database, clock: Clock, stops: Stops, teams_per_user: int) -> None:
         passwords = Passwords()
+        self.throttle = Throttle(database, clock)
         self.teams = Teams(database, clock, self.sessions, teams_per_user)
         self.memberships = Memberships(database, clock, self.sessions, self.api_keys)
         self.users = Users(
             database,
             clock,
             passwords=passwords,
-            throttle=Throttle(database, clock),
+            throttle=self.throttle,
             sessions=self.sessions,
             api_keys=self.api_keys,
             stops=stops,

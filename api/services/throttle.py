@@ -18,6 +18,9 @@ TRIES_PER_ACCOUNT_MAX = 50
 SUCCESSES_MAX = 30
 """A minute for one account, and from one address: each is as much work as one that fails, and begins a session."""
 
+ASKED_MAX = 60
+"""A minute from one address, of each other thing."""
+
 
 class Throttle:
     """Counts tries of the last minute, on all replicas together."""
@@ -42,6 +45,14 @@ class Throttle:
         yield
         await self._begin(now, ((f"success {subject}", SUCCESSES_MAX) for subject in (by_address, by_account)))
         await login_attempts.take_back(self._database, [by_address, by_account], now)
+
+    async def admit(self, what: str, address: str) -> None:
+        """Counts something else that a stranger asks for and that is work for us.
+
+        Raises:
+            TooMany: there were `ASKED_MAX` from there. Unavailable: the database does not answer.
+        """
+        await self._begin(self._clock.now(), ((f"{what} address:{network_of(address)}", ASKED_MAX),))
 
     async def _begin(self, now: datetime, limits: Iterable[tuple[str, int]]) -> None:
         for subject, most in limits:

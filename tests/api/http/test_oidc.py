@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from api.services import throttle
 from api.settings import Settings
 from tests.api.browsing import Browser
 from tests.api.conftest import free_port, serving
@@ -44,8 +46,13 @@ class Provider:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.key = RSAKey.generate_key(2048, parameters={"kid": "1"})
+        self.change_key()
+        self.told: Counter[str] = Counter()
+        self.cookies: list[str] = []
         self._asked: dict[str, dict[str, str]] = {}
+
+    def change_key(self) -> None:
+        self.key = RSAKey.generate_key(2048, parameters={"kid": "1"})
 
     def app(self) -> Starlette:
         return Starlette(
@@ -58,6 +65,7 @@ class Provider:
         )
 
     async def _metadata(self, request: Request) -> Response:
+        self.told["metadata"] += 1
         found = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
@@ -67,9 +75,12 @@ class Provider:
         return JSONResponse(found | self.metadata)
 
     async def _keys(self, request: Request) -> Response:
-        return JSONResponse({"keys": [self.key.as_dict(private=False)]})
+        self.told["keys"] += 1
+        self.cookies += request.headers.getlist("cookie")
+        return JSONResponse({"keys": [self.key.as_dict(private=False)]}, headers={"set-cookie": "of=one"})
 
     async def _authorize(self, request: Request) -> Response:
+        self.told["visits"] += 1
         asked = dict(request.query_params)
         assert asked["response_type"] == "code"
         assert asked["code_challenge_method"] == "S256"
@@ -78,6 +89,7 @@ class Provider:
         return RedirectResponse(f"{asked['redirect_uri']}?code={code}&state={asked['state']}", 302)
 
     async def _token(self, request: Request) -> Response:
+        self.told["tokens"] += 1
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
         asked = self._asked.pop(form["code"], None)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=")
@@ -158,6 +170,50 @@ async def test_a_person_signs_in_at_the_other_service(site: Site) -> None:
     async with Browser(site.url) as browser:
         assert await _sign_in(site, browser) == "/"
         assert await browser.signed_in() == person.email
+
+
+async def test_what_the_service_says_of_itself_is_asked_for_once_and_again_when_its_key_is_another(site: Site) -> None:
+    person = await a_person(site.running.services)
+    site.provider.claims = {"sub": "s1", "email": person.email, "email_verified": True}
+    for times in (1, 1, 2):
+        if times == 2:
+            site.provider.change_key()
+        async with Browser(site.url) as browser:
+            assert await _sign_in(site, browser) == "/"
+        assert (site.provider.told["metadata"], site.provider.told["keys"]) == (1, times)
+    # nobody is sent what the service told another
+    assert site.provider.cookies == []
+
+
+async def test_a_stranger_goes_there_and_back_so_often_a_minute(
+    site: Site, lonely: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "ASKED_MAX", 2)
+    person = await a_person(site.running.services)
+    site.provider.claims = {"sub": "s1", "email": person.email, "email_verified": True}
+    async with Browser(site.url) as browser:
+        for _ in range(2):
+            assert await _sign_in(site, browser) == "/"
+        assert await _sign_in(site, browser) == "/#sign-in-failed=THROTTLED"
+        assert site.provider.told["visits"] == 2
+        await lonely.database.execute("DELETE FROM login_attempts WHERE subject LIKE 'oidc start%'")
+        assert await _sign_in(site, browser) == "/#sign-in-failed=THROTTLED"
+        assert (site.provider.told["visits"], site.provider.told["tokens"]) == (3, 2)
+
+
+async def test_a_sign_in_that_fails_there_leaves_a_line_in_the_audit_log(site: Site, lonely: Running) -> None:
+    person = await a_person(site.running.services)
+    site.provider.claims = {"sub": "s1", "email": person.email, "email_verified": True}
+    site.provider.signed_with = RSAKey.generate_key(2048)
+    async with Browser(site.url) as browser:
+        assert await _sign_in(site, browser) == "/#sign-in-failed=WRONG_CREDENTIALS"
+        site.provider.signed_with = None
+        assert await _sign_in(site, browser) == "/"
+    lines = await lonely.database.fetch("SELECT action, actor, result FROM audit_log ORDER BY id")
+    assert [tuple(line) for line in lines] == [
+        ("signIn", "anonymous", "WRONG_CREDENTIALS"),
+        ("signIn", f"usr-{person.id}", "OK"),
+    ]
 
 
 @pytest.mark.parametrize(
