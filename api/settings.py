@@ -62,8 +62,8 @@ class Settings(BaseSettings):
     quota_requests_per_minute: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
     """Of one team to one replica, evenly: those of five seconds may come at once. One replica answers some 60,000."""
     teams_per_user: Annotated[int, Field(ge=0, le=100)] = 100
-    """How many teams somebody may be in who makes another: each has limits of its own. 0: only platform admins make
-    teams."""
+    """How many teams an account may be in that makes another: each has limits of its own. Whoever may invite makes
+    accounts, so that only 0 binds strangers: then only platform admins make teams."""
     emulated_shared: bool = True
     """Whether several teams may have sandboxes on one host whose isolation is EMULATED. False gives such a host to the
     team that has sandboxes there, until it has none."""

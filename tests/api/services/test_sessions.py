@@ -224,8 +224,13 @@ async def test_how_many_teams_people_make_can_be_limited(database_url: str) -> N
             await running.services.teams.create(person.principal, "the third")
         assert refusal.value.code == "LIMIT_REACHED"
     async with services_running(database_url, reconcile=False, teams_per_user=0) as running:
-        with pytest.raises(Forbidden, match="admins of this platform"):
+        with pytest.raises(Forbidden, match="admins of this platform") as forbidden:
             await running.services.teams.create(person.principal, "mine")
+        assert forbidden.value.code == "FORBIDDEN"
+        # also for whoever is in no team at all
+        await running.services.memberships.leave(person.principal, DEFAULT_TEAM_ID)
+        with pytest.raises(Forbidden):
+            await running.services.teams.create(await now(running.services, person), "mine")
         admin = await a_person(running.services, admin=True)
         await running.services.teams.create(admin.principal, "of an admin")
 
