@@ -16,6 +16,7 @@ from api.errors import Internal, NestboxError, Unavailable
 from api.schema.context import OperationContext
 from api.schema.costs import cost_of
 from api.schema.documents import Document, Documents, is_mutation
+from api.schema.limits import root_field_count
 
 _log = structlog.get_logger(__name__)
 
@@ -57,13 +58,16 @@ class GraphQL:
     async def execute(self, document: Document, request: Request, context: OperationContext) -> dict[str, Any]:
         """The response to a query or a mutation, with its cost in `extensions`.
 
-        A query is broken off after `query_seconds`; a mutation ends by itself, and has limits of its own.
+        A query is broken off after `query_seconds`; a mutation ends by itself, and has limits of its own. Each mutation
+        in a document counts as a request of its caller's team.
 
         Raises:
             GraphQLError: it costs too much, and was not begun. Unavailable: `TIMEOUT`.
         """
         operation = document.operation(request.operation_name)
         cost = cost_of(self._schema, document.node, operation, request.variables)
+        if is_mutation(operation):
+            context.services.auth.charge(context.principal, root_field_count(document.node, operation))
         try:
             async with asyncio.timeout(None if is_mutation(operation) else self._query_seconds):
                 done = await self._execute(document, request, context)

@@ -105,6 +105,11 @@ def field_names(document: DocumentNode) -> frozenset[str]:
     return frozenset(names)
 
 
+def root_field_count(document: DocumentNode, operation: OperationDefinitionNode) -> int:
+    """How many fields an operation has at its root, with every fragment in its place."""
+    return _Walk(document).selection_set(operation.selection_set).fields
+
+
 def check_limits(document: DocumentNode, limits: DocumentLimits) -> GraphQLError | None:
     """The first limit that an operation of this document exceeds, or None. The document may be invalid."""
     walk = _Walk(document)

@@ -45,6 +45,10 @@ class Auth:
         await self._rates.admit(principal)
         return principal
 
+    def charge(self, principal: Principal, mutations: int) -> None:
+        """Counts an operation with so many mutations as so many requests; one was counted when it was let in."""
+        self._rates.charge(principal, mutations - 1)
+
     async def recheck(self, principal: Principal) -> None:
         """Returns if this principal's key or session is still good, and may still do all that it could in its team.
 

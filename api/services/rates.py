@@ -83,6 +83,12 @@ class Rates:
                 retry_after_seconds=math.ceil(wait_seconds),
             )
 
+    def charge(self, principal: Principal, count: int) -> None:
+        """Counts so many more requests of a caller that was let in: who comes next waits for them."""
+        bucket = self._buckets.get(principal.counted_as)
+        if bucket is not None and bucket.limit is not None:
+            bucket.tokens -= count
+
     async def _read(self, owner: UUID, now: float) -> _Bucket:
         limit = (await quotas.limits(self._database, owner)).over(self._defaults).requests_per_minute
         # somebody else may have been as far meanwhile

@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 from pydantic import SecretStr
 
 from api.settings import Settings
@@ -93,6 +94,32 @@ async def test_headroom_is_live(client: Client, admin_client: Client) -> None:
         await client.create()
         while (await socket.next())["quota"]["sandboxes"]["left"] != 4.0:
             pass
+
+
+@pytest.mark.parametrize("over", ["http", "socket"])
+async def test_a_document_counts_as_many_requests_as_it_has_mutations(
+    platform: Platform, simulated_agent: Agent, new_key: NewKey, over: str
+) -> None:
+    settings = Settings(
+        api_port=free_port(),
+        DATABASE_URL=SecretStr(platform.database_url),
+        hosts=(simulated_agent.address,),
+        agent_token_file=simulated_agent.token_file,
+        quota_requests_per_minute=3,
+    )
+    pings = 'mutation { ...P x: pingSandbox(input: {id: "x"}) { __typename } } fragment P on Mutation { %s }'
+    document = pings % " ".join(f'p{n}: pingSandbox(input: {{id: "x"}}) {{ __typename }}' for n in range(19))
+    with serving(settings):
+        async with Client(f"http://127.0.0.1:{settings.api_port}", await new_key()) as client:
+            if over == "http":
+                await client.post(document)
+            else:
+                async with client.socket() as socket:
+                    await socket.subscribe(document)
+                    assert (await socket.receive())["type"] == "next"
+            response = await client.http.post("/graphql", json={"query": "{ viewer { id } }"})
+            # seventeen too many, of which there are three a minute
+            assert (response.status_code, int(response.headers["retry-after"]) > 300) == (429, True)
 
 
 async def test_requests_that_come_too_fast_are_refused_with_a_time_to_wait(

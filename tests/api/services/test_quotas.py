@@ -260,6 +260,21 @@ async def test_a_burst_is_some_seconds_of_the_rate(database_url: str, host: tupl
         assert 100 <= let_in < 600
 
 
+async def test_more_mutations_than_one_count_as_requests_that_others_wait_for(
+    database_url: str, host: tuple[Served, str]
+) -> None:
+    async with services_running(database_url, host[1], limits=Limits(requests_per_minute=20)) as running:
+        key = await _key(running)
+        principal = await running.services.auth.authenticate(key)
+        # not refused any more, but paid for: the request is let in already
+        running.services.auth.charge(principal, 40)
+        with pytest.raises(TooMany) as refusal:
+            await running.services.auth.authenticate(key)
+        assert 60 < refusal.value.retry_after_seconds <= 63
+        running.clock.offset += timedelta(seconds=63)
+        await running.services.auth.authenticate(key)
+
+
 async def test_another_rate_holds_soon_after_it_was_set(database_url: str, host: tuple[Served, str]) -> None:
     async with services_running(database_url, host[1], limits=Limits(requests_per_minute=1)) as running:
         team_id = await other_team(running.database)
