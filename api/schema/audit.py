@@ -11,7 +11,10 @@ from api.ids import Kind, wire_id
 from api.schema.paging import PageInfo, encode_cursor, page_info
 
 
-@strawberry.type(description="One line of the audit log. Lines are never changed, and there are no secrets in them.")
+@strawberry.type(
+    description="One line of the audit log. Lines are never changed, and there are no secrets in them. Every mutation "
+    "leaves one, but for those that were refused for want of rights: of the same actor, action and result one a minute."
+)
 class AuditLine:
     at: datetime = strawberry.field(description="When it was done.")
     team_id: strawberry.ID | None = strawberry.field(description="In which team; null for what belongs to none.")
@@ -28,7 +31,10 @@ class AuditLine:
         description="`OK` when it was done or, of a command to a host, accepted; else the code of the error, or "
         "`CANCELLED` for what was broken off."
     )
-    request_id: str = strawberry.field(description="The request that did it; empty at the command line.")
+    request_id: str = strawberry.field(
+        description="The request that did it: what the caller sent as `x-request-id`, and so the caller's word, or an "
+        "id of ours if it sent none; empty at the command line."
+    )
     address: str = strawberry.field(description="Where the request came from.")
 
 

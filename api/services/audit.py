@@ -1,6 +1,7 @@
 """The audit log: who did what to what, from where, and what came of it."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -25,12 +26,19 @@ _COUNTED = frozenset({"WRONG_CREDENTIALS"})
 """The only refusals of strangers that leave a line: the throttle lets few of them through. Lines of anything else that
 needs no account would be a way to fill the disk."""
 
+_FOR_WANT_OF_RIGHTS = frozenset({"MISSING_SCOPE", "FORBIDDEN"})
+REFUSAL_REPEATED_SECONDS = 60.0
+"""How often a refusal that anybody can get without end is written, of one actor, action and code."""
+REFUSALS_REMEMBERED_MAX = 10_000
+"""Of the last minute, 300 bytes each: 3 MB. Beyond them the oldest is forgotten, and may be written again."""
+
 _log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Deed:
-    """What is being done now, and by whom. Nothing that a caller wrote is in it but ids."""
+    """What is being done now, and by whom. Nothing that a caller wrote is in it but ids, and the id of the request,
+    which is the caller's if they gave one."""
 
     action: str
     actor: str
@@ -39,12 +47,15 @@ class Deed:
     address: str = ""
     target: str = ""
     result: str = OK
+    may_write: bool = True
+    """Whether its actor may change anything in its team. Whatever is refused to others tells little."""
     written_in: Transaction | None = None
 
     @classmethod
     def of(cls, principal: Principal, action: str, *, request_id: str, address: str, target: str = "") -> "Deed":
         """A deed of a caller, in the team that it acts for."""
-        return cls(action, principal.actor, principal.team_id, request_id, address, target)
+        may_write = Scope.WRITE in principal.scopes
+        return cls(action, principal.actor, principal.team_id, request_id, address, target, may_write=may_write)
 
     def line(self, at: datetime, result: str) -> AuditLine:
         """The line that tells of it."""
@@ -82,11 +93,16 @@ class Audit:
         self._database = database
         self._clock = clock
         self._tasks = tasks
+        self._refused_at: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     @asynccontextmanager
     async def doing(self, deed: Deed) -> AsyncIterator[Deed]:
         """Around one deed, which leaves one line: in the transaction of its change if that notes it, else right after,
-        with the code of what the body raises. A line that cannot be written then goes to the log of the server."""
+        with the code of what the body raises. A line that cannot be written then goes to the log of the server.
+
+        Of the same refusals for want of rights this replica writes one a minute: lines stay for 30 days at least, and
+        the weakest key could fill the disk with them.
+        """
         token = _now.set(deed)
         try:
             yield deed
@@ -98,11 +114,11 @@ class Audit:
         except Exception as error:
             code = error.code if isinstance(error, NestboxError) else Internal.default_code
             if not _is_told(deed) and (deed.actor != ANONYMOUS or code in _COUNTED):
-                await self._write(deed, code)
+                await self._write_result(deed, code)
             raise
         else:
             if not _is_told(deed):
-                await self._write(deed, deed.result)
+                await self._write_result(deed, deed.result)
         finally:
             _now.reset(token)
 
@@ -124,6 +140,23 @@ class Audit:
             if removed < BATCH_MAX:
                 break
         return total
+
+    async def _write_result(self, deed: Deed, result: str) -> None:
+        lacks_rights = result in _FOR_WANT_OF_RIGHTS or (result != OK and not deed.may_write)
+        if not lacks_rights or self._is_new(deed.actor, deed.action, result):
+            await self._write(deed, result)
+
+    def _is_new(self, actor: str, action: str, code: str) -> bool:
+        """Whether a refusal was not written within the last minute; it is then."""
+        now, refusal = self._clock.monotonic(), (actor, action, code)
+        while self._refused_at and now - next(iter(self._refused_at.values())) >= REFUSAL_REPEATED_SECONDS:
+            self._refused_at.popitem(last=False)
+        if refusal in self._refused_at:
+            return False
+        self._refused_at[refusal] = now
+        if len(self._refused_at) > REFUSALS_REMEMBERED_MAX:
+            self._refused_at.popitem(last=False)
+        return True
 
     async def _write(self, deed: Deed, result: str) -> None:
         line = deed.line(self._clock.now(), result)

@@ -77,6 +77,20 @@ async def test_what_was_done_says_to_what_and_what_was_refused_says_why(client: 
     ]
 
 
+async def test_a_document_of_many_mutations_that_are_refused_to_a_reader_leaves_one_line_of_each(
+    platform: Platform, client: Client
+) -> None:
+    key = (await client.command("createApiKey", "key", name="reader", scopes=["READ"]))["key"]
+    pauses = " ".join(f'p{number}: pauseSandbox(input: {{id: "x"}}) {{ __typename }}' for number in range(10))
+    creates = " ".join(f"c{number}: createSandbox(input: {{}}) {{ __typename }}" for number in range(10))
+    async with Client(platform.url, key) as reader:
+        for _ in range(2):
+            await reader.post(f"mutation {{ {pauses} }}")
+            await reader.post(f"mutation {{ {creates} }}")
+    refused = [(line["action"], line["result"]) for line in await _log(client, "(filter: {refused: true})")]
+    assert sorted(refused) == [("createSandbox", "MISSING_SCOPE"), ("pauseSandbox", "MALFORMED_ID")]
+
+
 async def test_pages_meet_without_gap_or_repetition(client: Client) -> None:
     ids = [await _call(client, "pingSandbox") for _ in range(5)]
     found, after = [], ""
