@@ -170,7 +170,8 @@ def main() -> None:
         if arguments.command == "migrate":
             from api.db.migrate import migrate  # noqa: PLC0415
 
-            asyncio.run(migrate(settings.database_url.get_secret_value()))
+            urls = settings.database_url, settings.database_owner_url
+            asyncio.run(migrate(*(url.get_secret_value() for url in urls)))
         elif arguments.command in {None, "serve"}:
             serve(settings)
         else:

@@ -13,7 +13,8 @@ _Limit = Annotated[int | None, Field(ge=0, le=2**31 - 1)]
 
 
 class Settings(BaseSettings):
-    """Each comes from the environment variable of its name with `NESTBOX_` before it, but for `DATABASE_URL`."""
+    """Each comes from the environment variable of its name with `NESTBOX_` before it, but for `DATABASE_URL` and
+    `DATABASE_OWNER_URL`."""
 
     model_config = SettingsConfigDict(env_prefix="NESTBOX_", frozen=True, extra="ignore")
 
@@ -21,7 +22,10 @@ class Settings(BaseSettings):
     """The address to listen on. Anything but loopback needs TLS in front of it."""
     api_port: int = Field(default=7300, ge=1, le=65535)
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
-    """`postgresql://…`; it may hold a password."""
+    """`postgresql://…`, as the role that serves; it may hold a password."""
+    database_owner_url: SecretStr = Field(default=SecretStr(""), validation_alias="DATABASE_OWNER_URL")
+    """The same database as the role that owns the tables, for the command that migrates and for nothing else: whoever
+    serves should not know it. Without it the role of `database_url` owns them, and could change the audit log."""
     hosts: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1:7301",)
     """`host:port` of each agent on this computer, separated by commas: they are called with the token, in the clear, so
     on loopback only. Agents elsewhere join, and are known by the database."""

@@ -107,8 +107,9 @@ def _cpu(process: psutil.Process) -> float:
 async def simulated_place() -> AsyncIterator[Place]:
     """PostgreSQL, agent and control plane, each a process; machines run no code."""
     with Postgres.temporary() as server, tempfile.TemporaryDirectory(prefix="nestbox-churn-") as name:
-        url = server.url()
-        await migrate(url)
+        server.ensure_database(NAME)
+        url = server.url(NAME)
+        await migrate(url, server.owner_url(NAME))
         agent, api = Agent(Path(name) / "agent"), Api(Path(name) / "api")
         try:
             await agent.start()

@@ -10,6 +10,7 @@ import asyncpg
 
 from nestbox.errors import Problem
 from nestbox.postgres import Postgres
+from nestbox.settings import Settings
 
 NAME = "nestbox"
 OWN_SERVER_MIN = 18
@@ -37,22 +38,30 @@ def start_embedded(data_dir: Path) -> Postgres:
     return server
 
 
-async def check_own(url: str) -> None:
+async def check_given(settings: Settings) -> None:
+    """`check_own` for the URLs of the user's own database that are given."""
+    if settings.database_url:
+        await check_own(settings.database_url)
+    if settings.database_owner_url:
+        await check_own(settings.database_owner_url, "DATABASE_OWNER_URL")
+
+
+async def check_own(url: str, variable: str = "DATABASE_URL") -> None:
     """Returns when the user's own database can be used: it answers, lets us in, and is new enough.
 
-    Raises: Problem that says which of these it is, without the URL, which holds a password.
+    Raises: Problem that says which of these it is, without the URL of `variable`, which holds a password.
     """
     scheme, separator, rest = url.partition("://")
     try:
         connection = await asyncpg.connect(scheme.split("+")[0] + separator + rest, timeout=OWN_SERVER_SECONDS)
     except TimeoutError as error:
         raise Problem(
-            f"The database of DATABASE_URL does not answer within {OWN_SERVER_SECONDS:.0f} s.",
+            f"The database of {variable} does not answer within {OWN_SERVER_SECONDS:.0f} s.",
             "Check the host and the port in it, and that PostgreSQL runs there.",
         ) from error
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Problem(
-            f"The database of DATABASE_URL cannot be used: {_reason(error)}.",
+            f"The database of {variable} cannot be used: {_reason(error)}.",
             "It looks like postgresql://user:password@host:5432/database; unset it for the embedded PostgreSQL.",
         ) from error
     try:
@@ -61,7 +70,7 @@ async def check_own(url: str) -> None:
         await connection.close()
     if version.major < OWN_SERVER_MIN:
         raise Problem(
-            f"The database of DATABASE_URL is PostgreSQL {version.major}; Nestbox needs {OWN_SERVER_MIN} or newer.",
+            f"The database of {variable} is PostgreSQL {version.major}; Nestbox needs {OWN_SERVER_MIN} or newer.",
             "Use a newer server, or unset DATABASE_URL for the embedded one.",
         )
 

@@ -24,6 +24,8 @@ class Settings:
     driver: str
     # A PostgreSQL of the user's own instead of the embedded one.
     database_url: str | None
+    # The same database as the role that owns its tables, to migrate with; without it, `database_url` is that role's.
+    database_owner_url: str | None
 
 
 def read_settings(environment: Mapping[str, str], *, root: bool, home: Path) -> Settings:
@@ -43,6 +45,7 @@ def read_settings(environment: Mapping[str, str], *, root: bool, home: Path) -> 
         agent_address=environment.get("NESTBOX_AGENT_ADDRESS") or f"127.0.0.1:{AGENT_PORT}",
         driver=environment.get("NESTBOX_AGENT_DRIVER") or "qemu",
         database_url=environment.get("DATABASE_URL") or None,
+        database_owner_url=environment.get("DATABASE_OWNER_URL") or None,
     )
 
 

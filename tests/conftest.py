@@ -1,4 +1,8 @@
-"""What every test can have: a PostgreSQL server per run, a fresh, migrated database per test, and a memory image."""
+"""What every test can have: a PostgreSQL server per run, a fresh, migrated database per test, and a memory image.
+
+Databases are reached as the API's role, as the API does, so that a right that it lacks is missed here; `owner_url` is
+for what only the owner of the tables may do.
+"""
 
 import asyncio
 import itertools
@@ -68,7 +72,7 @@ def postgres(memory: Path) -> Iterator[Postgres]:
     """The server of this run. Empty but for the template database, which is migrated once."""
     with Postgres.temporary(memory) as server:
         server.ensure_database(_TEMPLATE)
-        asyncio.run(migrate(server.url(_TEMPLATE)))
+        asyncio.run(migrate(server.url(_TEMPLATE), server.owner_url(_TEMPLATE)))
         yield server
 
 
@@ -82,11 +86,22 @@ async def database_url(postgres: Postgres) -> AsyncIterator[str]:
         yield url
 
 
+@pytest.fixture
+def owner_url(postgres: Postgres, database_url: str) -> str:
+    """The URL of this test's database as the owner of its tables, who is a superuser."""
+    return owned(postgres, database_url)
+
+
+def owned(postgres: Postgres, url: str) -> str:
+    """The URL of a database of this server as the owner of its tables."""
+    return postgres.owner_url(url.rpartition("/")[2])
+
+
 @asynccontextmanager
 async def migrated_database(postgres: Postgres) -> AsyncIterator[str]:
     """For tests that want more than one: the URL of a new database, which is removed afterwards."""
     name = f"test_{next(_numbers)}"
-    admin = await asyncpg.connect(postgres.url())
+    admin = await asyncpg.connect(postgres.owner_url())
     try:
         await admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY FILE_COPY")
         yield postgres.url(name)

@@ -21,8 +21,9 @@ def _time() -> Any:
 
 class AuditLog(SQLModel, table=True):
     """Who did what to what. `actor` and `resource` are wire ids of several kinds; `team_id` refers to nothing, since a
-    line outlives what it is about. A trigger refuses every UPDATE and TRUNCATE, and the DELETE of what is younger than
-    30 days; the owner of the table could remove the trigger, so the database's superuser is trusted."""
+    line outlives what it is about. The role that serves may only read and add (`privileges.py`), and removes what is
+    older than 30 days by `audit_log_prune`. To the owner of the table a trigger refuses every UPDATE and TRUNCATE, and
+    the DELETE of what is younger; it could remove the trigger, so it is trusted."""
 
     __tablename__ = "audit_log"
     __table_args__ = (Index("audit_log_team", "team_id", "id"), Index("audit_log_at", "at"))

@@ -42,6 +42,15 @@ class AuditFilter:
     refused: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What keeps the log as it was written. `role` is who this program is to the database; `weakness` says why that
+    role could change the log in spite of its triggers (`owns the tables`), and is empty when it could not."""
+
+    role: str
+    weakness: str
+
+
 def check_audit_filter(criteria: AuditFilter) -> AuditFilter:
     """The filter, if a database can be asked for it. Raises: Invalid."""
     for name in ("actor", "action", "target"):

@@ -25,7 +25,9 @@ LOG_LINES_SHOWN = 20
 Progress = Callable[[str], None]
 """Told a line for people, now and then, while something takes long."""
 
-_OF_ANOTHER_PLATFORM = frozenset({"DATABASE_URL", "NESTBOX_API_HOST", "NESTBOX_AGENT_ADDRESS", "NESTBOX_AGENT_DRIVER"})
+_OF_ANOTHER_PLATFORM = frozenset(
+    {"DATABASE_URL", "DATABASE_OWNER_URL", "NESTBOX_API_HOST", "NESTBOX_AGENT_ADDRESS", "NESTBOX_AGENT_DRIVER"}
+)
 _KEY = re.compile(r"\bnb_[0-9A-Za-z-]+_[0-9A-Za-z_-]+")
 
 

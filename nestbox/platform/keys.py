@@ -38,12 +38,13 @@ class Key:
         return "admin" if self.is_platform_admin else self.scopes[-1]
 
 
-async def migrate(layout: Layout, database_url: str) -> None:
-    """Brings the database to what this version needs.
+async def migrate(layout: Layout, database_url: str, owner_url: str) -> None:
+    """Brings the database to what this version needs, as the role of `owner_url`, and gives the role of `database_url`
+    what serving takes. With an empty `owner_url` one role does both.
 
     Raises: Problem; the database is as it was then, since a migration is one transaction.
     """
-    await run_api_command(layout, database_url, "migrate")
+    await run_api_command(layout, database_url, "migrate", owner_url=owner_url)
 
 
 async def create_key(layout: Layout, database_url: str, name: str, *, admin: bool, scopes: str = "") -> str:
@@ -104,15 +105,15 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
-async def run_api_command(layout: Layout, database_url: str, *words: str) -> str:
-    """Runs `python -m api WORDS` and returns what it printed.
+async def run_api_command(layout: Layout, database_url: str, *words: str, owner_url: str = "") -> str:
+    """Runs `python -m api WORDS` and returns what it printed. `owner_url` is for the one that migrates.
 
     Raises: Problem with the reason that it gives, else with its last lines.
     """
     process = await asyncio.create_subprocess_exec(
         *layout.api_command(*words),
         cwd=layout.root,
-        env=layout.api_environment(database_url),
+        env=layout.api_environment(database_url, owner_url),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

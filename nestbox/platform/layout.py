@@ -9,6 +9,9 @@ from pathlib import Path
 from nestbox.database import postgres_folder
 from nestbox.settings import PROJECT_ROOT, Settings
 
+# Whoever has them is in the database: each program is told only those that it needs.
+_NOT_FOR_ALL = frozenset({"DATABASE_URL", "DATABASE_OWNER_URL"})
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -62,7 +65,7 @@ class Layout:
     def agent_environment(self) -> dict[str, str]:
         """What the agent needs to know."""
         return {
-            **self.inherited,
+            **self._told_to_all,
             "NESTBOX_AGENT_ADDRESS": self.settings.agent_address,
             "NESTBOX_AGENT_DATA_DIR": str(self.settings.data_dir / "agent"),
             "NESTBOX_AGENT_TOKEN_FILE": str(self.token_file),
@@ -79,11 +82,16 @@ class Layout:
         """Runs the API, or one of its commands."""
         return [sys.executable, "-m", "api", *words]
 
-    def api_environment(self, database_url: str) -> dict[str, str]:
-        """What the API needs to know."""
+    @property
+    def _told_to_all(self) -> dict[str, str]:
+        return {name: value for name, value in self.inherited.items() if name not in _NOT_FOR_ALL}
+
+    def api_environment(self, database_url: str, owner_url: str = "") -> dict[str, str]:
+        """What the API needs to know. `owner_url` is for the command that migrates; who serves is not told it."""
         return {
-            **self.inherited,
+            **self._told_to_all,
             "DATABASE_URL": database_url,
+            **({"DATABASE_OWNER_URL": owner_url} if owner_url else {}),
             "NESTBOX_API_HOST": self.settings.api_host,
             "NESTBOX_API_PORT": str(self.settings.api_port),
             "NESTBOX_HOSTS": self.settings.agent_address,

@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 
 from nestbox.agent_calls import AgentCalls, PausedMachines, connect, wait_for_host
-from nestbox.database import check_own, start_embedded, wait_for_sequences
+from nestbox.database import NAME, check_given, start_embedded, wait_for_sequences
 from nestbox.errors import Problem
 from nestbox.logs import bound, keep_bounded
 from nestbox.platform.keys import create_key, migrate
@@ -63,7 +63,7 @@ class Platform:
         Raises: Problem when a program does not come up. May be cancelled. What was started is left to `stop`.
         """
         if self._database_url:
-            await check_own(self._database_url)
+            await check_given(self._layout.settings)
         self._layout.ensure_token()
         self._agent = Program(
             "agent",
@@ -96,14 +96,15 @@ class Platform:
         return FirstSecrets(key, email, await create_user(self._layout, self._database_url, email, "", admin=True))
 
     async def _start_api(self) -> Program:
+        owner_url = self._layout.settings.database_owner_url or ""
         if not self._database_url:
             self._postgres = start_embedded(self._layout.settings.data_dir)
-            self._database_url = self._postgres.url("nestbox")
+            self._database_url, owner_url = self._postgres.url(NAME), self._postgres.owner_url(NAME)
             self._speaker.did("PostgreSQL", f"ready on port {self._postgres.port}")
         # A second start saves starting Python once more. Not for a database of the user's own: others may use it.
         stamp, made_from = Stamp(self._layout.migrated_marker), digest(self._layout.root, ["alembic", "api"])
         if self._postgres is None or not stamp.says("database", made_from):
-            await migrate(self._layout, self._database_url)
+            await migrate(self._layout, self._database_url, owner_url)
             stamp.set(database=made_from)
             self._speaker.did("database", "migrated")
         self._api = Program(

@@ -1,4 +1,4 @@
-"""The files of one PostgreSQL server: its cluster, its password, its socket folder, its settings."""
+"""The files of one PostgreSQL server: its cluster, its passwords, its socket folder, its settings."""
 
 import hashlib
 import os
@@ -13,7 +13,10 @@ from nestbox.errors import Problem
 from nestbox.postgres.account import Account
 from nestbox.postgres.software import MAJOR, Software
 
-ROLE = "nestbox"
+OWNER = "nestbox"
+"""The role that initdb makes, a superuser, which owns what migrations make."""
+API_ROLE = "nestbox_api"
+"""The role that the API serves with."""
 INITDB_DEADLINE_SECONDS = 120
 # sun_path of a Unix socket: 108 bytes with the closing NUL.
 SOCKET_PATH_BYTES_MAX = 107
@@ -66,12 +69,30 @@ class Cluster:
 
     @property
     def password_file(self) -> Path:
-        """The role's password, 0600; belongs to whoever runs the platform, not to the account."""
+        """The owner's password, 0600; belongs to whoever runs the platform, not to the account."""
         return self.directory / "password"
 
+    @property
+    def api_password_file(self) -> Path:
+        """The password of the API's role, as the other one. Clusters from before there was that role lack it."""
+        return self.directory / "api-password"
+
     def password(self) -> str:
-        """The password of the role `nestbox`."""
+        """The password of the owner."""
         return self.password_file.read_text().strip()
+
+    def api_password(self) -> str:
+        """The password of the API's role.
+
+        Raises: Problem when nobody has made it, as while a server runs that an older version started.
+        """
+        if not self.api_password_file.exists():
+            raise Problem("The database has no role for the API yet.", "Stop Nestbox and start it again.")
+        return self.api_password_file.read_text().strip()
+
+    def ensure_api_password(self) -> str:
+        """The password that the API's role is to have, made unless there is one."""
+        return self.api_password() if self.api_password_file.exists() else _write_secret(self.api_password_file)
 
     def ensure(self, *, fsync: bool) -> None:
         """Makes the cluster unless it is there. A creation that was cut short is started over.
@@ -105,7 +126,7 @@ class Cluster:
             command = [
                 str(self.software.initdb),
                 f"--pgdata={scratch / 'cluster'}",
-                f"--username={ROLE}",
+                f"--username={OWNER}",
                 f"--pwfile={handed_over}",
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
@@ -125,7 +146,7 @@ class Cluster:
         password = _write_secret(self.password_file)
         command = [str(self.software.postgres), "--single", "-D", str(self.data), "postgres"]
         try:
-            self._run(command, "setting a new password", statement=f"ALTER ROLE {ROLE} PASSWORD '{password}'\n")
+            self._run(command, "setting a new password", statement=f"ALTER ROLE {OWNER} PASSWORD '{password}'\n")
         except BaseException:
             self.password_file.unlink()
             raise

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from nestbox.errors import Problem
 from nestbox.logs import bound
 from nestbox.postgres.account import choose_account
-from nestbox.postgres.cluster import ROLE, Cluster, cluster_folder, server_environment
+from nestbox.postgres.cluster import API_ROLE, OWNER, Cluster, cluster_folder, server_environment
 from nestbox.postgres.software import find_software
 
 START_DEADLINE_SECONDS = 60
@@ -155,25 +155,41 @@ class Postgres:
         return self._cluster.log
 
     def url(self, database: str = "postgres") -> str:
-        """`postgresql://…` over TCP, password included: never print it."""
-        return f"postgresql://{ROLE}:{self._cluster.password()}@127.0.0.1:{self.port}/{quote(database, safe='')}"
+        """`postgresql://…` over TCP as the API's role, password included: never print it.
+
+        Raises: Problem when there is no such role yet: `ensure_database` makes it.
+        """
+        return self._url(API_ROLE, self._cluster.api_password(), database)
+
+    def owner_url(self, database: str = "postgres") -> str:
+        """The same as the owner, who is a superuser: to migrate with, and for nothing that serves."""
+        return self._url(OWNER, self._cluster.password(), database)
+
+    def _url(self, role: str, password: str, database: str) -> str:
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{quote(database, safe='')}"
 
     def ensure_database(self, name: str) -> None:
-        """Creates the database `name` unless it is there.
+        """Creates the database `name` and the API's role unless they are there. What that role may do in the database
+        is for its migrations to say; with the server it may do nothing but connect.
 
         Raises: Problem when that fails.
         """
         quoted = "'" + name.replace("'", "''") + "'"
-        # \gexec runs what the query returns, and it returns nothing when the database exists.
+        # \gexec runs what the query returns, and it returns nothing when that exists.
         script = (
-            f"SELECT format('CREATE DATABASE %I', {quoted}) "  # noqa: S608 - quoted above
+            f"SELECT 'CREATE ROLE {API_ROLE}' "  # noqa: S608 - constants, and what is quoted above
+            f"WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{API_ROLE}') \\gexec\n"
+            # again each time: the file may be lost, or the role older than it
+            f"ALTER ROLE {API_ROLE} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS "
+            f"PASSWORD '{self._cluster.ensure_api_password()}';\n"
+            f"SELECT format('CREATE DATABASE %I', {quoted}) "
             f"WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {quoted}) \\gexec\n"
         )
         done = subprocess.run(
             [
                 str(self._cluster.software.psql),
                 *("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"),
-                *(f"--username={ROLE}", "--host=127.0.0.1", f"--port={self.port}", "--dbname=postgres"),
+                *(f"--username={OWNER}", "--host=127.0.0.1", f"--port={self.port}", "--dbname=postgres"),
             ],
             input=script,
             capture_output=True,

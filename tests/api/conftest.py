@@ -54,6 +54,7 @@ class Platform:
 
     port: int
     database_url: str
+    owner_url: str
     dashboard_dir: Path
 
     @property
@@ -126,8 +127,8 @@ def platform(
     postgres: Postgres, simulated_agent: Agent, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
     postgres.ensure_database("platform")
-    database_url = postgres.url("platform")
-    asyncio.run(migrate(database_url))
+    database_url, owner_url = postgres.url("platform"), postgres.owner_url("platform")
+    asyncio.run(migrate(database_url, owner_url))
     dashboard_dir = tmp_path_factory.mktemp("dashboard")
     port = free_port()
     settings = Settings(
@@ -139,7 +140,7 @@ def platform(
         allowed_origins=(DASHBOARD_ORIGIN,),
     )
     with serving(settings):
-        yield Platform(port, database_url, dashboard_dir)
+        yield Platform(port, database_url, owner_url, dashboard_dir)
 
 
 @contextlib.contextmanager

@@ -53,6 +53,7 @@ class Site:
     agent: Agent
     api: Api
     database_url: str
+    owner_url: str
     key: str
 
     async def send(self, client: Client, command: str, sandbox_id: str) -> None:
@@ -73,12 +74,12 @@ class Site:
 
 
 @pytest_asyncio.fixture
-async def site(database_url: str, tmp_path: Path) -> AsyncIterator[Site]:
+async def site(database_url: str, owner_url: str, tmp_path: Path) -> AsyncIterator[Site]:
     agent, api = Agent(tmp_path / "agent"), Api(tmp_path / "api")
     settings = Settings(DATABASE_URL=SecretStr(database_url))
     with ending(agent, api):
         await agent.start()
-        yield Site(agent, api, database_url, await create_key(settings, "test", admin=True))
+        yield Site(agent, api, database_url, owner_url, await create_key(settings, "test", admin=True))
 
 
 @pytest.mark.timeout(180)
@@ -125,7 +126,7 @@ async def test_a_replica_that_is_killed_around_its_commit_leaves_all_or_nothing(
             await client.create(idempotencyKey="once")
 
     await site.api.start(site.database_url, (site.agent.address,))
-    async with Client(site.api.url, site.key) as client, Lock.held(site.database_url) as lock:
+    async with Client(site.api.url, site.key) as client, Lock.held(site.owner_url) as lock:
         async with asyncio.TaskGroup() as group:
             group.create_task(create(client))
             await lock.holds_up(1)

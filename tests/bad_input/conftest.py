@@ -18,7 +18,7 @@ async def place(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) ->
     """The platform."""
     postgres.ensure_database("bad_input")
     database_url = postgres.url("bad_input")
-    await asyncio.to_thread(asyncio.run, migrate(database_url))
+    await asyncio.to_thread(asyncio.run, migrate(database_url, postgres.owner_url("bad_input")))
     folder: Path = tmp_path_factory.mktemp("bad_input")
     async with opened(folder, database_url) as found:
         yield found

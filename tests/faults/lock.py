@@ -28,8 +28,8 @@ class Lock:
 
     @classmethod
     @asynccontextmanager
-    async def held(cls, database_url: str) -> AsyncIterator[Self]:
-        holder, looker = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    async def held(cls, owner_url: str) -> AsyncIterator[Self]:
+        holder, looker = await asyncpg.connect(owner_url), await asyncpg.connect(owner_url)
         try:
             for (change,) in await holder.fetch(_CHECKED_LAST):
                 await holder.execute(change)

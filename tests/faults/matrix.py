@@ -60,7 +60,7 @@ async def run(chosen: Sequence[Cell], lanes: int) -> list[Result]:
 
 async def _database(postgres: Postgres, name: str) -> str:
     postgres.ensure_database(name)
-    await migrate(postgres.url(name))
+    await migrate(postgres.url(name), postgres.owner_url(name))
     return postgres.url(name)
 
 

@@ -68,12 +68,12 @@ async def test_connections_cut_in_the_middle_lose_nothing(database_url: str, tmp
 
 @pytest.mark.parametrize("committed", [False, True])
 async def test_a_commit_whose_answer_never_comes_is_there_or_not_and_a_retry_makes_no_second(
-    database_url: str, tmp_path: Path, committed: bool
+    database_url: str, owner_url: str, tmp_path: Path, committed: bool
 ) -> None:
     port = int(database_url.rpartition("/")[0].rpartition(":")[2])
     async with Proxy.before(port) as proxy, agent_running(tmp_path / "agent") as agent:
         url = database_url.replace(f":{port}/", f":{proxy.port}/")
-        async with Site.opened(url, agent) as site, Lock.held(database_url) as lock:
+        async with Site.opened(url, agent) as site, Lock.held(owner_url) as lock:
             creating = asyncio.ensure_future(_refused(site, "cut"))
             await lock.holds_up(1)
             if committed:
@@ -93,9 +93,11 @@ async def test_a_commit_whose_answer_never_comes_is_there_or_not_and_a_retry_mak
             assert await site.settled() == []
 
 
-async def test_without_a_free_connection_the_answer_is_soon_and_typed(database_url: str, tmp_path: Path) -> None:
+async def test_without_a_free_connection_the_answer_is_soon_and_typed(
+    database_url: str, owner_url: str, tmp_path: Path
+) -> None:
     async with agent_running(tmp_path / "agent") as agent, Site.opened(database_url, agent) as site:
-        async with Lock.held(database_url) as lock, asyncio.TaskGroup() as group:
+        async with Lock.held(owner_url) as lock, asyncio.TaskGroup() as group:
             writing = [group.create_task(site.create(f"key {number}")) for number in range(CONNECTIONS_MAX)]
             await lock.holds_up(CONNECTIONS_MAX)
             async with asyncio.timeout(2):
@@ -125,8 +127,12 @@ async def _are(lock: Lock, count: int) -> bool:
 async def test_a_restart_of_the_server_loses_nothing(folder: Path) -> None:
     server = Postgres.start(folder / "postgres", fsync=False)
     try:
-        await migrate(server.url())
-        async with agent_running(folder / "agent", latency_ms=40) as agent, Site.opened(server.url(), agent) as site:
+        server.ensure_database("kept")
+        await migrate(server.url("kept"), server.owner_url("kept"))
+        async with (
+            agent_running(folder / "agent", latency_ms=40) as agent,
+            Site.opened(server.url("kept"), agent) as site,
+        ):
             async with asyncio.TaskGroup() as group:
                 for number in range(COUNT):
                     group.create_task(site.create(f"key {number}"))

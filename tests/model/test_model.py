@@ -210,7 +210,7 @@ async def _now(act: Callable[..., None], *arguments: object) -> None:
 @pytest.fixture
 def shared(postgres: Postgres) -> Iterator[InThread]:
     postgres.ensure_database("model")
-    asyncio.run(migrate(postgres.url("model")))
+    asyncio.run(migrate(postgres.url("model"), postgres.owner_url("model")))
     folder = Path(tempfile.mkdtemp(prefix="nestbox-model-"))
     try:
         with InThread(postgres.url("model"), folder) as platform:

@@ -25,5 +25,5 @@ def reachable_folder() -> Iterator[Path]:
 def with_database(reachable_folder: Path) -> Iterator[Path]:
     """A data directory whose database runs, as that of a platform does: commands need not start and migrate it each."""
     with start_embedded(reachable_folder) as server:
-        asyncio.run(migrate(server.url(NAME)))
+        asyncio.run(migrate(server.url(NAME), server.owner_url(NAME)))
         yield reachable_folder

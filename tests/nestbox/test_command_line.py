@@ -19,6 +19,7 @@ DEADLINE_SECONDS = 100
 def nestbox(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "NESTBOX_DATA_DIR": str(folder), **variables}
     environment.pop("DATABASE_URL", None)
+    environment.pop("DATABASE_OWNER_URL", None)
     return subprocess.run(
         [sys.executable, "-m", "nestbox", *words],
         cwd=ROOT,

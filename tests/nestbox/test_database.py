@@ -4,13 +4,15 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from nestbox.database import check_own
+from nestbox.database import check_given, check_own
 from nestbox.errors import Problem
 from nestbox.postgres import Postgres
 from nestbox.postgres.server import free_port
+from nestbox.settings import read_settings
 
 
 async def test_a_server_like_our_own_is_good_whatever_its_driver_is_called(postgres: Postgres) -> None:
@@ -33,6 +35,15 @@ async def test_what_is_wrong_is_named_and_the_password_is_not(postgres: Postgres
         assert "hunter2" not in str(refused.value)
         assert password not in str(refused.value)
         assert len(refused.value.message.splitlines()) == 1
+
+
+async def test_it_is_said_which_of_the_two_urls_is_wrong(postgres: Postgres, tmp_path: Path) -> None:
+    given = {"DATABASE_URL": postgres.url(), "DATABASE_OWNER_URL": postgres.owner_url()}
+    await check_given(read_settings(given, root=False, home=tmp_path))
+    for variable in given:
+        wrong = {**given, variable: postgres.url("missing")}
+        with pytest.raises(Problem, match=f"The database of {variable} cannot be used"):
+            await check_given(read_settings(wrong, root=False, home=tmp_path))
 
 
 async def test_an_old_server_is_told_by_its_version() -> None:

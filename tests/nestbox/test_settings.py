@@ -32,11 +32,13 @@ def test_the_environment_decides() -> None:
         "NESTBOX_API_PORT": "8000",
         "NESTBOX_AGENT_ADDRESS": "127.0.0.1:8001",
         "DATABASE_URL": "postgresql://database/x",
+        "DATABASE_OWNER_URL": "postgresql://owner@database/x",
     }
     settings = read_settings(environment, root=True, home=HOME)
     assert settings.data_dir == Path("/elsewhere")
     assert (settings.api_port, settings.agent_address) == (8000, "127.0.0.1:8001")
     assert settings.database_url == "postgresql://database/x"
+    assert settings.database_owner_url == "postgresql://owner@database/x"
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "7300 "])

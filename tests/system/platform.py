@@ -56,8 +56,8 @@ class Platform:
     async def start(self, *options: str) -> None:
         """Returns when everything was greeted as ready. The first start's key is kept."""
         self._starts += 1
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("NESTBOX_")}
-        environment.pop("DATABASE_URL", None)
+        others = ("NESTBOX_", "DATABASE_")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(others)}
         environment["NESTBOX_AGENT_POOL_MAX"] = str(self.pool_max)
         command = [sys.executable, "-m", "nestbox", "up", "--data-dir", str(self.data_dir)]
         command += ["--api-port", str(self.api_port), "--agent-port", str(self.agent_port), *options]

@@ -152,11 +152,12 @@ async def test_a_second_interrupt_hurries_and_leaves_nothing_but_the_machines(ne
 async def test_secrets_are_closed_to_others_and_in_no_log(nestbox: Platform) -> None:
     await nestbox.start("--driver", "simulated")
     key = nestbox.key
-    secrets = [
-        key.rsplit("_", 1)[1],
-        (nestbox.data_dir / "agent/token").read_text().strip(),
-        (nestbox.data_dir / "postgres/password").read_text().strip(),
-    ]
+    files = [nestbox.data_dir / name for name in ("postgres/password", "postgres/api-password", "agent/token")]
+    secrets = [key.rsplit("_", 1)[1], *(path.read_text().strip() for path in files)]
+    owners_password = secrets[1]
+    for name in ("api", "agent"):
+        told = Path(f"/proc/{_part(nestbox, name)}/environ").read_text()
+        assert owners_password not in told, "only who migrates is told whom the tables belong to"
     command_lines = " ".join(nestbox.processes().values())
     nestbox.interrupt()
     assert await nestbox.ended() == 0
@@ -165,7 +166,7 @@ async def test_secrets_are_closed_to_others_and_in_no_log(nestbox: Platform) -> 
     for secret in secrets:
         assert [path for path, text in texts.items() if secret in text] == []
         assert secret not in command_lines
-    for path in (nestbox.data_dir / "agent/token", nestbox.data_dir / "postgres/password"):
+    for path in files:
         assert path.stat().st_mode & 0o077 == 0
     assert nestbox.data_dir.stat().st_mode & 0o777 == 0o711
     assert Path(nestbox.data_dir / "logs").stat().st_mode & 0o077 == 0

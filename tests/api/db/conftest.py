@@ -14,7 +14,7 @@ from api.ids import BASE_TEMPLATE_ID, DEFAULT_TEAM_ID, new_id
 
 @dataclass(frozen=True)
 class Store:
-    """The pool under test, and a connection to look and meddle with."""
+    """The pool under test, as the API's role, and a connection to look and meddle with, as the owner."""
 
     database: Database
     raw: asyncpg.Connection
@@ -49,10 +49,10 @@ class Store:
 
 
 @pytest_asyncio.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
+async def store(database_url: str, owner_url: str) -> AsyncIterator[Store]:
     database = Database(database_url)
     await database.open()
-    raw = await asyncpg.connect(database_url)
+    raw = await asyncpg.connect(owner_url)
     host_id = new_id()
     await raw.execute(
         "INSERT INTO hosts (id, name, address, reachable, cpu_count, created_at) VALUES ($1, 'h', 'a', true, 1, now())",

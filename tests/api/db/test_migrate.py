@@ -46,7 +46,7 @@ async def test_migrations_make_what_the_tables_say(postgres: Postgres, database_
     assert await differences(database_url) == []
     postgres.ensure_database("from_metadata")
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(postgres.url("from_metadata"))
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(postgres.owner_url("from_metadata"))
     )
     async with engine.begin() as connection:
         await connection.run_sync(SQLModel.metadata.create_all)
@@ -56,9 +56,9 @@ async def test_migrations_make_what_the_tables_say(postgres: Postgres, database_
 
 async def test_two_replicas_can_migrate_one_empty_database_at_once(postgres: Postgres) -> None:
     postgres.ensure_database("raced")
-    url = postgres.url("raced")
-    await asyncio.gather(migrate(url), migrate(url))
-    await migrate(url)
+    url, owner_url = postgres.url("raced"), postgres.owner_url("raced")
+    await asyncio.gather(migrate(url, owner_url), migrate(url, owner_url))
+    await migrate(url, owner_url)
     connection = await asyncpg.connect(url)
     try:
         teams = await connection.fetch("SELECT id FROM teams ORDER BY id")
@@ -84,17 +84,17 @@ async def test_each_control_plane_has_an_id_of_its_own_also_one_that_was_there_b
     names = ("old", "new")
     for name in names:
         postgres.ensure_database(name)
-    engine = _engine(postgres.url("old"))
+    engine = _engine(postgres.owner_url("old"))
     async with engine.connect() as connection:
         await connection.run_sync(_upgrade, "0001")
         await connection.commit()
     await engine.dispose()
     for name in names:
-        await migrate(postgres.url(name))
+        await migrate(postgres.url(name), postgres.owner_url(name))
     assert await differences(postgres.url("old")) == []
     ids = [await _cluster_id(postgres.url(name)) for name in names]
     assert ids[0] != ids[1]
-    await migrate(postgres.url("old"))
+    await migrate(postgres.url("old"), postgres.owner_url("old"))
     assert await _cluster_id(postgres.url("old")) == ids[0]
 
 

@@ -250,7 +250,7 @@ async def test_request_ids_are_taken_over_when_they_look_like_one(client: Client
 async def test_an_internal_error_is_masked(client: Client, platform: Platform) -> None:
     """A row is broken by hand, as only a bug could: its state is one that no code knows."""
     sandbox = await client.create()
-    connection = await asyncpg.connect(platform.database_url)
+    connection = await asyncpg.connect(platform.owner_url)
     try:
         await connection.execute("ALTER TABLE sandboxes DROP CONSTRAINT sandboxes_goal")
         await connection.execute("UPDATE sandboxes SET goal = 'dancing' WHERE id = $1", sandbox["id"][3:])

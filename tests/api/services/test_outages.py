@@ -31,8 +31,9 @@ def folder() -> Iterator[Path]:
 async def test_a_restarted_database_is_used_again(host: tuple[Served, str], folder: Path) -> None:
     server = Postgres.start(folder, fsync=False)
     try:
-        await migrate(server.url())
-        async with services_running(server.url(), host[1]) as running:
+        server.ensure_database("kept")
+        await migrate(server.url("kept"), server.owner_url("kept"))
+        async with services_running(server.url("kept"), host[1]) as running:
             sandbox = await running.created()
             events = running.services.feed.sandboxes(running.principal, SandboxFilter())
             assert isinstance(await anext(events), Reset)

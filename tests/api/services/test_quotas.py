@@ -337,21 +337,25 @@ async def test_a_create_without_hosts_is_explained(lonely: Running) -> None:
     assert [error.code for error in found.blockers] == ["HOST_UNREACHABLE"]
 
 
-async def _emulates(running: Running) -> None:
+async def _emulates(owner_url: str) -> None:
     """Its hosts say from now on that they emulate their machines, which simulated ones do not."""
-    await running.database.execute(
-        """CREATE FUNCTION emulates() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN NEW.isolation := 'emulated'; RETURN NEW; END $$;
-        CREATE TRIGGER emulates BEFORE INSERT OR UPDATE ON hosts FOR EACH ROW EXECUTE FUNCTION emulates();
-        UPDATE hosts SET isolation = ''"""
-    )
+    owner = await asyncpg.connect(owner_url)
+    try:
+        await owner.execute(
+            """CREATE FUNCTION emulates() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN NEW.isolation := 'emulated'; RETURN NEW; END $$;
+            CREATE TRIGGER emulates BEFORE INSERT OR UPDATE ON hosts FOR EACH ROW EXECUTE FUNCTION emulates();
+            UPDATE hosts SET isolation = ''"""
+        )
+    finally:
+        await owner.close()
 
 
 async def test_a_host_that_emulates_serves_one_team_at_a_time_if_it_is_to(
-    database_url: str, host: tuple[Served, str]
+    database_url: str, owner_url: str, host: tuple[Served, str]
 ) -> None:
     async with services_running(database_url, host[1], shares_emulated=False) as running:
-        await _emulates(running)
+        await _emulates(owner_url)
         stranger = await principal_of(running.services, await other_team(running.database))
         mine = [await running.created(), await running.created()]
         with pytest.raises(NoCapacity) as refusal:
@@ -367,10 +371,10 @@ async def test_a_host_that_emulates_serves_one_team_at_a_time_if_it_is_to(
 
 
 async def test_of_teams_that_come_at_once_one_gets_a_host_that_is_not_to_be_shared(
-    database_url: str, host: tuple[Served, str]
+    database_url: str, owner_url: str, host: tuple[Served, str]
 ) -> None:
     async with services_running(database_url, host[1], shares_emulated=False) as running:
-        await _emulates(running)
+        await _emulates(owner_url)
         teams = [await principal_of(running.services, await other_team(running.database)) for _ in range(2)]
         holder = await asyncpg.connect(database_url)
         try:
@@ -384,8 +388,8 @@ async def test_of_teams_that_come_at_once_one_gets_a_host_that_is_not_to_be_shar
         assert sorted(create.result() for create in creates) == ["ISOLATION_REQUIRED", "RUNNING"]
 
 
-async def test_teams_share_a_host_that_emulates_unless_they_are_not_to(running: Running) -> None:
-    await _emulates(running)
+async def test_teams_share_a_host_that_emulates_unless_they_are_not_to(running: Running, owner_url: str) -> None:
+    await _emulates(owner_url)
     stranger = await principal_of(running.services, await other_team(running.database))
     await running.created()
     await running.services.sandboxes.create(stranger, CreateSandbox())

@@ -25,10 +25,18 @@ def test_the_agents_token_is_made_once_and_closed_to_others(settings: Settings) 
 
 
 def test_the_database_is_told_to_the_api_only(settings: Settings) -> None:
-    layout = Layout(settings, {"PATH": "/usr/bin"})
+    inherited = {"PATH": "/usr/bin", "DATABASE_URL": "postgresql://other", "DATABASE_OWNER_URL": "postgresql://other"}
+    layout = Layout(settings, inherited)
     assert layout.api_environment("postgresql://secret")["DATABASE_URL"] == "postgresql://secret"
-    assert "DATABASE_URL" not in layout.agent_environment()
+    assert "postgresql" not in " ".join(layout.agent_environment().values())
     assert "secret" not in " ".join(layout.api_command())
+
+
+def test_the_url_of_the_owner_is_told_to_who_migrates_only(settings: Settings) -> None:
+    layout = Layout(settings, {"DATABASE_OWNER_URL": "postgresql://owner"})
+    assert "DATABASE_OWNER_URL" not in layout.api_environment("postgresql://api")
+    told = layout.api_environment("postgresql://api", "postgresql://owner")
+    assert (told["DATABASE_URL"], told["DATABASE_OWNER_URL"]) == ("postgresql://api", "postgresql://owner")
 
 
 @pytest.mark.parametrize(

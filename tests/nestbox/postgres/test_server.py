@@ -35,10 +35,10 @@ async def value(url: str, query: str) -> object:
 
 
 async def test_a_fresh_server_speaks_utf8_and_sorts_the_same_everywhere(server: Postgres) -> None:
-    assert await value(server.url(), "SELECT current_setting('server_version_num')::int / 10000") == 18
-    assert await value(server.url(), "SHOW server_encoding") == "UTF8"
+    assert await value(server.owner_url(), "SELECT current_setting('server_version_num')::int / 10000") == 18
+    assert await value(server.owner_url(), "SHOW server_encoding") == "UTF8"
     locale = "SELECT datlocprovider::text || ' ' || datlocale FROM pg_database WHERE datname = current_database()"
-    assert await value(server.url(), locale) == "b C.UTF-8"
+    assert await value(server.owner_url(), locale) == "b C.UTF-8"
 
 
 def test_it_never_runs_as_root(server: Postgres) -> None:
@@ -52,7 +52,7 @@ def test_it_lives_in_a_session_of_its_own(server: Postgres) -> None:
 async def test_nobody_comes_in_without_the_password(server: Postgres) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(f"postgresql://nestbox:wrong@127.0.0.1:{server.port}/postgres")
-    password = server.url().split(":")[2].split("@")[0]
+    password = server.owner_url().split(":")[2].split("@")[0]
     folder = server.log.parent / "socket"
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(user="nestbox", password="wrong", host=str(folder), port=server.port, database="postgres")
@@ -63,12 +63,14 @@ async def test_nobody_comes_in_without_the_password(server: Postgres) -> None:
 
 
 def test_its_secrets_are_closed_to_others(server: Postgres, directory: Path) -> None:
-    assert stat.S_IMODE((directory / "password").stat().st_mode) == 0o600
     assert stat.S_IMODE((directory / "cluster").stat().st_mode) == 0o700
     assert stat.S_IMODE((directory / "socket").stat().st_mode) == 0o700
-    password = (directory / "password").read_text().strip()
-    assert password not in Path(f"/proc/{server.pid}/cmdline").read_text()
-    assert password not in server.log.read_text()
+    server.ensure_database("one")
+    for name in ("password", "api-password"):
+        assert stat.S_IMODE((directory / name).stat().st_mode) == 0o600
+        password = (directory / name).read_text().strip()
+        assert password not in Path(f"/proc/{server.pid}/cmdline").read_text()
+        assert password not in server.log.read_text()
 
 
 def test_it_listens_on_loopback_only(server: Postgres) -> None:
@@ -79,11 +81,11 @@ def test_it_listens_on_loopback_only(server: Postgres) -> None:
 
 async def test_a_killed_server_is_recovered_with_what_it_had_promised(directory: Path) -> None:
     with Postgres.start(directory) as first:
-        await value(first.url(), "CREATE TABLE kept AS SELECT 42 AS number")
+        await value(first.owner_url(), "CREATE TABLE kept AS SELECT 42 AS number")
         os.kill(first.pid, signal.SIGKILL)
         first.stop()
         with Postgres.start(directory) as second:
-            assert await value(second.url(), "SELECT number FROM kept") == 42
+            assert await value(second.owner_url(), "SELECT number FROM kept") == 42
 
 
 def test_a_pid_file_that_names_another_process_is_no_obstacle(directory: Path) -> None:
@@ -109,7 +111,7 @@ def test_a_leftover_is_taken_over(server: Postgres, directory: Path) -> None:
 async def test_another_process_can_find_it(server: Postgres, directory: Path) -> None:
     found = Postgres.attach(directory)
     assert found is not None
-    assert await value(found.url(), "SELECT 1") == 1
+    assert await value(found.owner_url(), "SELECT 1") == 1
     server.stop()
     assert Postgres.attach(directory) is None
     assert found.returncode() is not None
@@ -137,14 +139,14 @@ async def test_a_lost_password_is_replaced(directory: Path) -> None:
     Postgres.start(directory, fsync=False).stop()
     (directory / "password").unlink()
     with Postgres.start(directory, fsync=False) as server:
-        assert await value(server.url(), "SELECT 1") == 1
+        assert await value(server.owner_url(), "SELECT 1") == 1
 
 
 async def test_a_long_path_gets_its_socket_elsewhere(reachable_folder: Path) -> None:
     directory = reachable_folder / ("x" * 60) / ("y" * 60)
     directory.mkdir(parents=True, mode=0o711)
     with Postgres.start(directory, fsync=False) as server:
-        assert await value(server.url(), "SELECT 1") == 1
+        assert await value(server.owner_url(), "SELECT 1") == 1
         assert not (directory / "socket").exists()
 
 
@@ -161,7 +163,7 @@ async def test_it_also_runs_when_started_by_another_thread(directory: Path) -> N
     thread.start()
     thread.join()
     with started[0] as server:
-        assert await value(server.url(), "SELECT 1") == 1
+        assert await value(server.owner_url(), "SELECT 1") == 1
 
 
 async def test_a_database_is_made_once(server: Postgres) -> None:
@@ -169,4 +171,23 @@ async def test_a_database_is_made_once(server: Postgres) -> None:
     server.ensure_database(name)
     server.ensure_database(name)
     count = 'SELECT count(*) FROM pg_database WHERE datname = $$it\'s "one"$$'
-    assert await value(server.url(), count) == 1
+    assert await value(server.owner_url(), count) == 1
+
+
+async def test_the_role_of_the_api_is_a_plain_one(server: Postgres) -> None:
+    with pytest.raises(Problem, match="no role for the API yet"):
+        server.url()
+    server.ensure_database("one")
+    rights = """SELECT current_user || ' ' || concat_ws(' ', rolsuper, rolcreatedb, rolcreaterole, rolreplication,
+        rolbypassrls, EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid))
+        FROM pg_roles r WHERE rolname = current_user"""
+    assert await value(server.url("one"), rights) == "nestbox_api f f f f f f"
+    assert await value(server.owner_url("one"), rights) == "nestbox t t t t t f"
+
+
+async def test_what_was_done_to_the_role_of_the_api_is_put_right(server: Postgres, directory: Path) -> None:
+    server.ensure_database("one")
+    await value(server.owner_url(), "ALTER ROLE nestbox_api SUPERUSER NOLOGIN")
+    (directory / "api-password").unlink()
+    server.ensure_database("one")
+    assert await value(server.url("one"), "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") is False
