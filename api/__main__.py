@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("serve", help="serve the API and the dashboard (the default)")
     commands.add_parser("migrate", help="bring the database to the newest schema")
+    commands.add_parser("show-database-role", help="print as JSON who we are to the database, and what is weak in that")
     key = commands.add_parser("create-key", help="make an API key and print it; it cannot be seen again")
     key.add_argument("--name", required=True, help="what the key is called")
     key.add_argument("--admin", action="store_true", help="make it the key of a platform admin")
@@ -143,6 +144,8 @@ def _printed(settings: Settings, arguments: argparse.Namespace) -> str:
             work = owner.list_users(settings)
         case "reset-password":
             work = owner.reset_password(settings, arguments.email)
+        case "show-database-role":
+            work = owner.show_database_role(settings)
         case "create-host-token":
             work = owner.create_host_token(settings, arguments.again)
         case "list-base-templates":

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import fields
 from datetime import timedelta
 
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -36,6 +37,8 @@ from api.schema.schema import build_schema, print_sdl
 from api.services.services import Services
 from api.settings import Settings
 
+_log = structlog.get_logger()
+
 
 def build_app(settings: Settings) -> Starlette:
     """The whole control plane as an ASGI application. Connects to nothing before its lifespan begins.
@@ -66,6 +69,7 @@ def build_app(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001
         async with services, provider or nullcontext():
             services.resources.tasks.service("reconciler", reconciler.run())
+            await _say_what_is_weak(services)
             yield
 
     pages = Pages(settings.dashboard_dir)
@@ -101,6 +105,12 @@ def _services(settings: Settings) -> Services:
         shares_emulated=settings.emulated_shared,
         faults=armed(settings.api_faults),
     )
+
+
+async def _say_what_is_weak(services: Services) -> None:
+    found = await services.audit.keeping()
+    if found.weakness:
+        _log.warning("only triggers keep the audit log as it is", database_role=found.role, weakness=found.weakness)
 
 
 def _oidc_client(settings: Settings) -> OidcClient | None:

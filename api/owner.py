@@ -144,6 +144,13 @@ async def remove_base_template(settings: Settings, name: str) -> str:
     return name
 
 
+async def show_database_role(settings: Settings) -> str:
+    """The role that serves, and why it could change the audit log (empty when it could not), as a JSON object."""
+    async with _services(settings) as services:
+        found = await services.audit.keeping()
+    return json.dumps({"role": found.role, "weakness": found.weakness}, ensure_ascii=False)
+
+
 async def create_host_token(settings: Settings, again: str = "") -> str:
     """A token with which one new host can join within the next hour, or the host with the id `again` once more.
 

@@ -12,10 +12,10 @@ from uuid import UUID
 import structlog
 
 from api.clock import Clock
-from api.db import audit
+from api.db import audit, privileges
 from api.db.audit import BATCH_MAX
 from api.db.database import Database, Transaction
-from api.domain.audit import ANONYMOUS, CANCELLED, OK, AuditFilter, AuditLine, check_audit_filter
+from api.domain.audit import ANONYMOUS, CANCELLED, OK, AuditFilter, AuditLine, Keeping, check_audit_filter
 from api.domain.page import Page, PageRequest
 from api.domain.principal import NO_TEAM_ID, Principal, Scope, require, require_platform_admin
 from api.errors import Internal, NestboxError
@@ -131,6 +131,10 @@ class Audit:
         """What was done on the platform, the newest first. Raises: Forbidden for all but platform admins."""
         require_platform_admin(principal)
         return await audit.page(self._database, None, check_audit_filter(criteria), page)
+
+    async def keeping(self) -> Keeping:
+        """What keeps the log from this program itself. Raises: Unavailable."""
+        return await privileges.keeping(self._database)
 
     async def prune(self, keep: timedelta) -> int:
         """Removes lines that are older than this, which is at least 30 days; how many."""

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from nestbox.doctor.computer import examine_computer
+from nestbox.doctor.database import examine_database
 from nestbox.doctor.finding import Verdict
 from nestbox.doctor.machines import examine_machines
 from nestbox.doctor.templates import examine_templates
@@ -19,7 +20,7 @@ def examine(settings: Settings, words: Sequence[str]) -> int:
     )
     parser.parse_args(words)
     bad = 0
-    for examination in (examine_computer, examine_templates, examine_machines):
+    for examination in (examine_computer, examine_database, examine_templates, examine_machines):
         findings = examination(settings)
         for finding in findings:
             print("\n".join(finding.lines()), flush=True)  # noqa: T201 - click may not be there

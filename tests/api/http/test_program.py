@@ -11,9 +11,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+import structlog
 from pydantic import SecretStr, ValidationError
 
 from api.__main__ import UNREAD_MS_MAX
+from api.app import build_app
 from api.ids import new_id
 from api.settings import Settings
 from tests.api.client import Client
@@ -113,6 +115,19 @@ __main__.main()
     assert found.returncode == 1
     assert "put there by a test" in found.stdout + found.stderr
     assert "task failed that must not" in found.stdout + found.stderr
+
+
+async def test_a_server_that_could_change_its_audit_log_says_so(
+    database_url: str, owner_url: str, platform: Platform
+) -> None:
+    said = {}
+    for url in (database_url, owner_url):
+        app = build_app(Settings(DATABASE_URL=SecretStr(url), hosts=(), dashboard_dir=platform.dashboard_dir))
+        with structlog.testing.capture_logs() as logs:
+            async with app.router.lifespan_context(app):
+                pass
+        said[url] = [(line["database_role"], line["weakness"]) for line in logs if "audit log" in line["event"]]
+    assert said == {database_url: [], owner_url: [("nestbox", "is a superuser")]}
 
 
 async def test_unread_data_drops_a_connection_in_the_end(platform: Platform) -> None:

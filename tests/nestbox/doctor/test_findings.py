@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from nestbox.doctor import computer
+from nestbox.doctor.database import examine_database
 from nestbox.doctor.examine import examine
 from nestbox.doctor.finding import Finding, Verdict
 from nestbox.doctor.machines import read_facts
+from nestbox.postgres import Postgres
 from nestbox.settings import read_settings
 
 EMULATED: Mapping[str, object] = {
@@ -53,6 +55,23 @@ def test_a_host_that_cannot_run_machines_is_bad() -> None:
 @pytest.mark.parametrize("facts", [{}, {"shortcomings": "text"}, {"shortcomings": None, "isolation": 7}])
 def test_an_unexpected_answer_is_no_crash(facts: dict[str, object]) -> None:
     assert read_facts(facts)
+
+
+def test_a_role_that_could_change_the_audit_log_is_told_of(
+    postgres: Postgres, database_url: str, owner_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = {}
+    for url in (database_url, owner_url, postgres.url("missing"), ""):
+        monkeypatch.setenv("DATABASE_URL", url)
+        settings = read_settings({"DATABASE_URL": url}, root=False, home=tmp_path)
+        (found[url],) = examine_database(settings)
+    assert found[database_url].verdict is Verdict.GOOD
+    assert "nestbox_api" in found[database_url].text
+    assert found[owner_url].verdict is Verdict.NOTE
+    assert "the role nestbox of DATABASE_URL is a superuser: only triggers" in found[owner_url].text
+    assert "A PostgreSQL of your own" in found[owner_url].mend
+    assert "not examined" in found[postgres.url("missing")].text
+    assert found[""].verdict is Verdict.GOOD
 
 
 def test_every_line_of_a_finding_says_something() -> None:
