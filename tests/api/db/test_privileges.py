@@ -91,10 +91,13 @@ async def test_every_table_has_its_rights(database_url: str) -> None:
     assert found == expected | {"audit_log": ["INSERT", "SELECT"], "alembic_version": ["SELECT"]}
 
 
-async def test_only_who_serves_may_have_old_lines_removed(database_url: str, owner_url: str) -> None:
+async def test_only_who_serves_may_have_old_lines_removed(owner_url: str) -> None:
     async with _connected(owner_url) as owner:
-        rights = await owner.fetchval("SELECT proacl::text FROM pg_proc WHERE proname = 'audit_log_prune'")
-    assert rights == "{nestbox=X/nestbox,nestbox_api=X/nestbox}"
+        found = await owner.fetchrow("""SELECT proacl::text AS rights, prosecdef AS as_owner, proconfig[1] AS path
+            FROM pg_proc WHERE proname = 'audit_log_prune'""")
+    assert found is not None
+    assert found["rights"] == "{nestbox=X/nestbox,nestbox_api=X/nestbox}"
+    assert (found["as_owner"], found["path"]) == (True, "search_path=pg_catalog, pg_temp")
 
 
 async def test_what_serves_cannot_make_another_table_of_it(store: Store) -> None:
