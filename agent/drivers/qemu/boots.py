@@ -75,8 +75,8 @@ class Booter:
             raise AgentError(Code.START_FAILED, "The sandbox's disk is damaged.", detail=str(error)) from error
         if not there:
             raise AgentError(Code.START_FAILED, "The sandbox has no disk on this host.")
-        name = records.image_of(folder)
-        image = self.store.get(name)
+        record = records.last(folder)
+        image = None if record is None else self.store.get(record.image_id)
         if image is None:
             raise AgentError(Code.START_FAILED, "The image that the sandbox's disk stands on is not on this host.")
         return image

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -23,7 +22,7 @@ from agent.drivers.driver import (
     StageMark,
     TemplateImage,
 )
-from agent.drivers.qemu import accelerator, garbage, layers, prerequisites, records, saved, templates, tsc
+from agent.drivers.qemu import accelerator, garbage, prerequisites, records, saved, templates, tsc
 from agent.drivers.qemu.adoption import Adopter
 from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import find_groups
@@ -43,6 +42,7 @@ from agent.drivers.qemu.proofs import Prover
 from agent.drivers.qemu.settings import QemuSettings
 from agent.drivers.qemu.shapes import BaseImages, Shapes
 from agent.drivers.qemu.snapshots import Snapshots
+from agent.drivers.qemu.standing import Standing, stands_on
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.template import TemplateMaker
 from agent.drivers.qemu.templates import Templates
@@ -70,13 +70,10 @@ class QemuDriver:
         """`base_images` gives the base image of a template by its name, building it if it must."""
         self._settings = settings
         self._base_images = base_images
+        snapshots_dir = settings.data_dir / "snapshots"
+        self._standing = Standing(settings.machines_dir, snapshots_dir, settings.data_dir / QUARANTINE)
         self._store = ImageStore(settings.images_dir)
-        self._snapshots = Snapshots(
-            settings.data_dir / "snapshots",
-            settings.machines_dir,
-            settings.data_dir / QUARANTINE,
-            Layers(settings.data_dir / "layers"),
-        )
+        self._snapshots = Snapshots(snapshots_dir, Layers(settings.data_dir / "layers"), self._standing)
         self._tasks = Tasks()
         self._prover = Prover(settings.data_dir, self._snapshots, self._tasks)
         self._freezer = Freezer(self._snapshots, self._prover)
@@ -140,9 +137,11 @@ class QemuDriver:
                 qemu_version=version,
                 tsc_khz=await asyncio.to_thread(tsc.tsc_khz, settings.data_dir),
                 settings=settings,
-                images_in_use=self._snapshots.images_in_use,
+                standing=self._standing,
             ),
-            templates=Templates(settings, self._store, self._snapshots, self._prover, Flattener(jail, uids)),
+            templates=Templates(
+                settings, self._store, self._snapshots, self._standing, self._prover, Flattener(jail, uids)
+            ),
             adopter=Adopter(
                 self._store, groups, uids, settings.guest_timeout_seconds, settings.grow_timeout_seconds, self._tasks
             ),
@@ -286,10 +285,7 @@ class QemuDriver:
             await machine.end()
         await asyncio.to_thread(records.end_process, folder)
         await asyncio.to_thread(records.end_strays, folder)
-        has_layers = (folder / layers.NOTE).exists()
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        if has_layers:
-            await self._snapshots.sweep()
+        await self._snapshots.remove(folder)
 
     async def snapshot(self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark) -> None:
         """See `Driver.snapshot`."""
@@ -322,7 +318,7 @@ class QemuDriver:
         return await asyncio.to_thread(self._stored_bytes, self._folder(sandbox_id))
 
     def _stored_bytes(self, folder: Path) -> int:
-        own = (self._snapshots.layers.path(name) for name in layers.read(folder).layers)
+        own = (self._snapshots.layers.path(name) for name in stands_on(folder).layers)
         return blocks_of(folder) + sum(map(blocks_of, own))
 
     async def tend(self) -> None:
@@ -353,7 +349,8 @@ class QemuDriver:
         return (
             *garbage.of_machines(machines_dir, known),
             *self._snapshots.leftovers(snapshots),
-            *garbage.of_images(self._store, machines_dir, self._snapshots.images_in_use),
+            *garbage.of_images(self._store, self._standing),
+            *garbage.of_layers(self._snapshots.layers, self._standing),
             *self._pool.leftovers(),
         )
 

@@ -83,7 +83,8 @@ class Freezer:
         """Before there would be too many of them. The guest goes on meanwhile."""
         must = False
         try:
-            if (count := len(layers.read(machine.folder).layers)) < LAYERS_MAX:
+            former = layers.read(machine.folder).layers
+            if (count := len(former)) < LAYERS_MAX:
                 return
             # it need not come about now if it takes long; at last it must
             must = count >= LAYERS_MOST
@@ -93,7 +94,7 @@ class Freezer:
                 raise _failure(error, there=machine.running.process.running) from error
             log.warning("layers_not_brought_together", folder=machine.folder.name, reason=repr(error))
             return
-        await self._snapshots.sweep()
+        await self._snapshots.let_go(former, machine.image.manifest.content_id)
 
     def _begin(self, snapshot_id: UUID) -> Unfinished:
         return Unfinished(self._snapshots.folder, f"{UNFINISHED}{snapshot_id}", str(snapshot_id))
@@ -203,7 +204,7 @@ class Freezer:
                 # the note tells of the same disk either way; the next adoption looks again
                 log.warning("chain_not_settled", folder=str(machine.folder), reason=repr(error))
                 return
-        await self._snapshots.sweep()
+        await self._snapshots.let_go((frozen.layer,), machine.image.manifest.content_id)
 
     async def keep_paused(self, spec: Spec, machine_dir: Path, snapshot_id: UUID, stage: StageMark) -> None:
         """See `Driver.snapshot`, of a sandbox that is paused: its memory is linked, its overlay copied, without holes.

@@ -1,6 +1,6 @@
 """What lies in the driver's folders and belongs to nothing. A kind of thing is a function here, or its owner's own."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
 
@@ -8,9 +8,8 @@ from agent.drivers.driver import Leftover
 from agent.drivers.qemu import records
 from agent.drivers.qemu.disks import blocks_of
 from agent.drivers.qemu.images import ImageStore
-from agent.drivers.qemu.manifests import ManifestError
-from agent.drivers.qemu.superseded import images_in_use
-from agent.errors import AgentError
+from agent.drivers.qemu.layers import Layers
+from agent.drivers.qemu.standing import Standing
 
 
 def of_machines(machines_dir: Path, known: frozenset[UUID]) -> Iterable[Leftover]:
@@ -21,21 +20,26 @@ def of_machines(machines_dir: Path, known: frozenset[UUID]) -> Iterable[Leftover
             yield _leftover(folder, "A sandbox that the ledger does not know.")
 
 
-def of_images(store: ImageStore, machines_dir: Path, others_use: Callable[[], frozenset[str]]) -> Iterable[Leftover]:
-    """Folders of the image store that are no images: unreadable, or not finished. One that a sandbox or a snapshot
-    stands on is its memory, whatever is wrong with it; where it cannot be told who stands on what, nothing is said."""
+def of_images(store: ImageStore, standing: Standing) -> Iterable[Leftover]:
+    """Folders of the image store that are no images: unreadable, not finished, or put by. One that a sandbox or a
+    snapshot stands on is its memory, whatever is wrong with it; while there is something that may stand on any image,
+    nothing is said."""
     strangers = store.strangers()
     if not strangers:
         return
-    try:
-        used = images_in_use(machines_dir) | others_use()
-    except (ManifestError, AgentError):
-        return
+    needs = standing.look()
     for folder in strangers:
-        if folder.name not in used:
-            yield _leftover(folder, "A memory image that is not complete or cannot be read.")
+        if not needs.may_need_image(folder.name):
+            yield _leftover(folder, "A memory image that is not complete, cannot be read or was removed.")
 
 
-def _leftover(folder: Path, reason: str) -> Leftover:
-    """`folder` lies in a folder of the data directory."""
-    return Leftover(f"{folder.parent.name}/{folder.name}", blocks_of(folder), reason)
+def of_layers(layers: Layers, standing: Standing) -> Iterable[Leftover]:
+    """Layers that nothing stands on, and what is noted of them: an agent was killed while it made one, or what stood on
+    it was put aside and is gone."""
+    for path in layers.strangers(standing.look):
+        yield _leftover(path, "A layer of a disk that nothing stands on.")
+
+
+def _leftover(path: Path, reason: str) -> Leftover:
+    """`path` lies in a folder of the data directory."""
+    return Leftover(f"{path.parent.name}/{path.name}", blocks_of(path), reason)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -21,7 +21,7 @@ from agent.errors import AgentError, Code
 RAM = "ram"
 STATE = "state"
 DISK = "disk.qcow2"
-UNFINISHED = "unfinished-"
+UNFINISHED, FORMER = "unfinished-", "former-"
 SEALED_UNUSED_MAX = 2  # of images that no machine uses, 30-60 MB of memory each; more are read from disk again
 SEALED_UNUSED_SECONDS = 120.0  # longer than any start holds the descriptor of one before a machine has it
 log = structlog.get_logger()
@@ -74,7 +74,7 @@ class ImageStore:
                 shutil.rmtree(entry, ignore_errors=True)
             elif (entry / manifests.FILE).exists():
                 try:
-                    self._images[entry.name] = Image(entry, manifests.read_image(entry))
+                    self._images[entry.name] = Image(entry, _read(entry))
                     self._used[entry.name] = time.monotonic()
                 except ManifestError as error:
                     log.warning("image_unreadable", image=entry.name, detail=str(error))
@@ -113,7 +113,7 @@ class ImageStore:
         return folder
 
     def strangers(self) -> list[Path]:
-        """What lies in its folder and is no image, nor is being made one."""
+        """What lies in its folder and is no image, nor is being made one: unreadable, unfinished, put by."""
         own = {image.folder for image in self._images.values()} | self._begun
         return sorted(path for path in self._folder.iterdir() if path not in own)
 
@@ -138,14 +138,25 @@ class ImageStore:
 
         Raises: OSError.
         """
-        if (fd := self._sealed.pop(content_id, -1)) >= 0:
-            os.close(fd)
-        self._used.pop(content_id, None)
-        if self._images.pop(content_id, None) is not None:
+        if self._forget(content_id):
             doomed = self._folder / f"{UNFINISHED}{content_id}"
             shutil.rmtree(doomed, ignore_errors=True)
             self.path(content_id).rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
+
+    def put_by(self, content_id: str) -> None:
+        """Forgets an image of which it cannot be told whether a machine stands on it: its files stay, under another
+        name, until it can (`garbage.py`). Raises: OSError."""
+        if self._forget(content_id):
+            former = self._folder / f"{FORMER}{content_id}-{uuid4().hex[:8]}"
+            self.path(content_id).rename(former)
+            log.warning("image_put_by", image=content_id, folder=former.name)
+
+    def _forget(self, content_id: str) -> bool:
+        if (fd := self._sealed.pop(content_id, -1)) >= 0:
+            os.close(fd)
+        self._used.pop(content_id, None)
+        return self._images.pop(content_id, None) is not None
 
     def discard(self, unfinished: Path) -> None:
         """Removes what will not be published, and is the end of `begin` in any case. May be repeated."""
@@ -194,6 +205,13 @@ class ImageStore:
     def open_state(self, image: Image) -> int:
         """The device state, for a clone to load; the caller closes it. Raises: OSError."""
         return os.open(image.folder / STATE, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _read(folder: Path) -> ImageManifest:
+    manifest = manifests.read_image(folder)
+    if manifest.content_id != folder.name:
+        raise ManifestError(f"{folder}: it is called {manifest.content_id}")
+    return manifest
 
 
 def _load(image: Image) -> int:

@@ -2,12 +2,13 @@
 
 A machine's disk is its overlay, upon layers that nobody writes to any more, upon the disks of its image. `chain.json`
 in the machine's folder says which; it is the only place that does, headers of qcow2 files are never believed. A layer
-lives as long as a chain or a snapshot names it. What it held when it was frozen is noted beside it (`proofs.py`).
+lives as long as something stands on it (`standing.py`). What it held when it was frozen is noted beside it
+(`proofs.py`).
 """
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -15,12 +16,14 @@ from uuid import uuid4
 from agent.drivers.qemu import manifests
 from agent.drivers.qemu.disks import OVERLAY
 from agent.drivers.qemu.manifests import FileSum, LayerManifest, ManifestError
+from agent.drivers.qemu.needs import Needs
 
 NOTE = "chain.json"
 SUFFIX = ".qcow2"
-SUM_SUFFIX = ".sum"
+SUM_SUFFIX, UNFINISHED_SUFFIX = ".sum", ".new"
 READABLE = 0o444
 OVERLAY_PREFIX = "overlay-"
+_FIELDS = {"overlay", "layers"}
 LAYERS_MAX, LAYERS_MOST = 8, 16
 """With so many layers they are brought together before the next one is made (`streaming.py`): each costs QEMU ~1 MB and
 every read a look. Where that fails there may be twice as many."""
@@ -41,12 +44,15 @@ class Chain:
 def read(machine_dir: Path) -> Chain:
     """A machine's chain; one that was never snapshotted has no note. Raises: OSError, ValueError: it is damaged."""
     try:
-        written = json.loads((machine_dir / NOTE).read_bytes())
+        content = (machine_dir / NOTE).read_bytes()
     except FileNotFoundError:
         return Chain()
     try:
-        return Chain(str(written["overlay"]), tuple(map(str, written["layers"])))
-    except (KeyError, TypeError) as error:
+        values = json.loads(content)
+        if set(values) != _FIELDS:  # those of before were not sealed
+            values = manifests.unseal(content)
+        return Chain(str(values["overlay"]), tuple(map(str, values["layers"])))
+    except (KeyError, TypeError, ManifestError) as error:
         raise ValueError(f"{machine_dir / NOTE}: {error!r}") from error
 
 
@@ -55,7 +61,7 @@ def write(machine_dir: Path, chain: Chain) -> None:
     unfinished = machine_dir / f"{NOTE}.new"
     fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
-        file.write(json.dumps(asdict(chain)).encode())
+        file.write(manifests.seal(asdict(chain)))
         file.flush()
         os.fsync(fd)
     unfinished.rename(machine_dir / NOTE)
@@ -82,10 +88,15 @@ class Layers:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._loose: dict[str, str] = {}
+        """Those that may be nobody's, with the image that they lie upon, if that is known: they were made in this life
+        and nothing may have come of it, or something let go of them."""
 
     def open(self) -> None:
-        """Makes the folder. Raises: OSError."""
+        """Makes the folder, and removes notes that were not finished. Raises: OSError."""
         self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for path in self._folder.glob(f"*{UNFINISHED_SUFFIX}"):
+            path.unlink()
 
     def path(self, name: str) -> Path:
         """Where a layer lies."""
@@ -105,6 +116,7 @@ class Layers:
     def link(self, file: Path) -> str:
         """A name for what a file holds, as a layer: the same blocks, not a copy. Raises: OSError."""
         name = f"{uuid4()}{SUFFIX}"
+        self._loose[name] = ""
         self.path(name).hardlink_to(file)
         return name
 
@@ -132,7 +144,7 @@ class Layers:
 
     def write_sum(self, name: str, content: FileSum) -> Path:
         """The note of it, synced, under a name where nobody looks for it. Blocks (~5 ms). Raises: OSError."""
-        unfinished = self._folder / f"{name}{SUM_SUFFIX}.new"
+        unfinished = self._folder / f"{name}{SUM_SUFFIX}{UNFINISHED_SUFFIX}"
         manifests.write(self._folder, LayerManifest(name, content), unfinished.name)
         return unfinished
 
@@ -146,13 +158,30 @@ class Layers:
             unfinished.unlink(missing_ok=True)
             raise
 
-    def sweep(self, named: Iterable[str]) -> int:
-        """Removes all that are not named; how many there were. Raises: OSError."""
-        keep = frozenset(named)
-        gone = [path for path in self._folder.iterdir() if _layer_of(path) not in keep]
-        for path in gone:
-            path.unlink(missing_ok=True)
-        return sum(path.name.endswith(SUFFIX) for path in gone)
+    def loosen(self, names: Iterable[str], image: str) -> None:
+        """Something that stood on these, upon that image, does so no longer."""
+        self._loose.update(dict.fromkeys(names, image))
+
+    def sweep(self, needs: Needs) -> int:
+        """Removes those that may be nobody's, and are; how many there were. Raises: OSError."""
+        count = 0
+        for name, image in tuple(self._loose.items()):
+            if not needs.may_need_layer(name, image):
+                self.path(name).unlink(missing_ok=True)
+                self.path(f"{name}{SUM_SUFFIX}").unlink(missing_ok=True)
+                count += 1
+            elif name not in needs.layers:
+                continue  # in doubt, until another time
+            del self._loose[name]
+        return count
+
+    def strangers(self, look: Callable[[], Needs]) -> list[Path]:
+        """Files that belong to no layer that something stands on, or may, or that is just being made."""
+        own = set(self._loose)
+        files = sorted(self._folder.iterdir())
+        needs = look()  # afterwards: a layer that was made meanwhile is needed by then
+        names = {path: _layer_of(path) for path in files}
+        return [path for path in files if names[path] not in own and not needs.may_need_layer(names[path])]
 
 
 def _layer_of(path: Path) -> str:

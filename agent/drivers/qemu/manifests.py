@@ -105,8 +105,7 @@ Manifest = ImageManifest | PauseManifest | SnapshotManifest | LayerManifest
 
 def write(folder: Path, manifest: Manifest, name: str = FILE) -> None:
     """Writes and syncs it."""
-    values = asdict(manifest)
-    content = _text({**values, OWN_SUM: _sum(values)})
+    content = seal(asdict(manifest))
     fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(content)
@@ -162,13 +161,27 @@ def read_layer(folder: Path, name: str) -> LayerManifest:
 
 def _read(folder: Path, name: str = FILE) -> dict[str, Any]:
     try:
-        values = json.loads((folder / name).read_bytes())
-    except (OSError, ValueError) as error:
+        values = unseal((folder / name).read_bytes())
+    except (OSError, ManifestError) as error:
         raise ManifestError(f"{folder}: {error!r}") from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
+    if values.get("format") != FORMAT:
         raise ManifestError(f"{folder}: not of format {FORMAT}")
-    if values.pop(OWN_SUM, None) != _sum(values):
-        raise ManifestError(f"{folder}: damaged")
+    return values
+
+
+def seal(values: Mapping[str, object]) -> bytes:
+    """A text of them that proves itself."""
+    return _text({**values, OWN_SUM: _sum(values)})
+
+
+def unseal(content: bytes) -> dict[str, Any]:
+    """What was sealed. Raises: ManifestError: it is damaged."""
+    try:
+        values = json.loads(content)
+    except ValueError as error:
+        raise ManifestError(repr(error)) from error
+    if not isinstance(values, dict) or values.pop(OWN_SUM, None) != _sum(values):
+        raise ManifestError("damaged")
     return values
 
 

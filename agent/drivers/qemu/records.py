@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from agent.drivers.driver import ProcessIdentity
+from agent.drivers.qemu import manifests
+from agent.drivers.qemu.manifests import ManifestError
 from agent.drivers.qemu.spawn import start_ticks
 
 FILE = "process.json"
@@ -51,25 +53,28 @@ def hand_over(folder: Path, record: Record, incarnation: str) -> None:
 
 def _write(folder: Path, record: Record) -> None:
     unfinished = folder / f"{FILE}.new"
-    unfinished.write_text(json.dumps(asdict(record)))
+    unfinished.write_bytes(manifests.seal(asdict(record)))
     unfinished.rename(folder / FILE)
 
 
 def read(folder: Path) -> Record | None:
     """The record of a process that may still run: not of another boot of this host."""
-    record = _last(folder)
-    return record if record is not None and record.boot_id == boot_id() else None
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+        values = json.loads((folder / FILE).read_bytes())
+        values.pop(manifests.OWN_SUM, None)  # the process itself is the better proof
+        record = Record(**values)
+        return record if record.boot_id == boot_id() else None
+    return None
 
 
-def image_of(folder: Path) -> str:
-    """Which image the sandbox's disk stands on, also after a boot of this host; empty if nothing says so."""
-    record = _last(folder)
-    return "" if record is None else record.image_id
-
-
-def _last(folder: Path) -> Record | None:
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        return Record(**json.loads((folder / FILE).read_bytes()))
+def last(folder: Path) -> Record | None:
+    """The record, also of another boot of this host: what the sandbox's disk stands on. None if there is none, or it is
+    damaged."""
+    with contextlib.suppress(OSError, ValueError, TypeError, ManifestError):
+        content = (folder / FILE).read_bytes()
+        values = json.loads(content)
+        # those of before were not sealed
+        return Record(**(manifests.unseal(content) if manifests.OWN_SUM in values else values))
     return None
 
 

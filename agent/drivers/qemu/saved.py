@@ -4,6 +4,7 @@ It is complete or it is not there: it is written under another name, synced and 
 the machine's own, so it stands on its image alone, however often the machine was paused before.
 """
 
+import contextlib
 import errno
 import hashlib
 import mmap
@@ -162,6 +163,15 @@ def pauses(machine_dir: Path) -> list[Path]:
     """Complete pauses, newest last. There is more than one only if an agent ended while it removed the older one."""
     found = [path for path in machine_dir.glob(f"{PREFIX}*") if path.is_dir()]
     return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+def readable(machine_dir: Path) -> list[PauseManifest]:
+    """What those say of themselves, as far as that can be read."""
+    found = []
+    for folder in pauses(machine_dir):
+        with contextlib.suppress(ManifestError):
+            found.append(manifests.read_pause(folder))
+    return found
 
 
 def discard_pauses(machine_dir: Path) -> None:

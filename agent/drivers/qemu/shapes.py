@@ -7,6 +7,7 @@ from agent.drivers.qemu import accelerator
 from agent.drivers.qemu.accelerator import Verdict
 from agent.drivers.qemu.images import Image, ImageStore
 from agent.drivers.qemu.settings import QemuSettings
+from agent.drivers.qemu.standing import Standing
 from agent.drivers.qemu.superseded import Sweeper
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.template import Recipe, TemplateMaker
@@ -36,9 +37,8 @@ class Shapes:
         qemu_version: str,
         tsc_khz: int,
         settings: QemuSettings,
-        images_in_use: Callable[[], frozenset[str]],
+        standing: Standing,
     ) -> None:
-        """`images_in_use` are those that something beside sandboxes stands on. It blocks."""
         self.verdict = verdict
         self._store = store
         self._maker = maker
@@ -47,7 +47,7 @@ class Shapes:
         self._qemu_version = qemu_version
         self._tsc_khz = tsc_khz
         self._data_dir = settings.data_dir
-        self._sweeper = Sweeper(settings, store, base_images, self._recipe, images_in_use)
+        self._sweeper = Sweeper(settings, store, base_images, self._recipe, standing)
         self._making: dict[str, asyncio.Task[Image]] = {}
         self._turns = asyncio.Semaphore(BOOTS_AT_ONCE)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -11,10 +12,11 @@ from uuid import UUID
 import structlog
 
 from agent.drivers.driver import Leftover
-from agent.drivers.qemu import disks, layers, manifests, put_aside, ram, saved
+from agent.drivers.qemu import disks, manifests, ram, saved
 from agent.drivers.qemu.layers import Layers
 from agent.drivers.qemu.manifests import ManifestError, SnapshotManifest
 from agent.drivers.qemu.ram import Runs
+from agent.drivers.qemu.standing import Standing, stands_on
 from agent.errors import AgentError, Code
 
 UNFINISHED = "unfinished-"
@@ -34,11 +36,10 @@ class Snapshot:
 class Snapshots:
     """All snapshots of this host, and the layers that they and machines stand on."""
 
-    def __init__(self, folder: Path, machines_dir: Path, quarantine: Path, layers_: Layers) -> None:
-        self.layers = layers_
+    def __init__(self, folder: Path, layers: Layers, standing: Standing) -> None:
+        self.layers = layers
         self.folder = folder
-        self._machines_dir = machines_dir
-        self._quarantine = quarantine
+        self._standing = standing
         self._loaded: dict[UUID, Snapshot] = {}
         self._merged: dict[UUID, int] = {}
         self._loading = asyncio.Lock()
@@ -46,12 +47,11 @@ class Snapshots:
         """Held while a layer has a name that nothing mentions yet, and while such layers are removed."""
 
     def open(self) -> None:
-        """Removes what is not complete, and layers that nothing names. Raises: OSError."""
+        """Removes what is not complete. Raises: OSError."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.layers.open()
         for path in self.folder.glob(f"{UNFINISHED}*"):
             shutil.rmtree(path, ignore_errors=True)
-        self._sweep()
 
     def has(self, snapshot_id: UUID) -> bool:
         """Whether it is complete."""
@@ -115,41 +115,40 @@ class Snapshots:
             os.close(fd)
 
     async def drop(self, snapshot_id: UUID) -> None:
-        """Forgets it, and layers that nothing else names. May be repeated."""
+        """Forgets it, and layers that nothing else stands on. May be repeated."""
         async with self._loading:
             self._let_go(snapshot_id)
         folder = self.folder / str(snapshot_id)
         if folder.exists():
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-            await self.sweep()
+            await self.remove(folder)
+
+    async def remove(self, folder: Path) -> None:
+        """Removes a snapshot or a sandbox, and layers that nothing else stands on."""
+        footing = await asyncio.to_thread(stands_on, folder)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if footing.layers:
+            await self.let_go(footing.layers, footing.image)
+
+    async def let_go(self, names: Iterable[str], image: str) -> None:
+        """Something stands on these layers, upon that image, no longer: those that nothing else stands on go."""
+        async with self.naming:
+            self.layers.loosen(names, image)
+        await self.sweep()
 
     async def sweep(self) -> None:
-        """Removes layers that nothing names."""
+        """Removes layers that were let go of, or made in vain, in the life of this agent. Others that nothing stands on
+        are garbage: nobody knows how they came to that."""
         async with self.naming:
-            await asyncio.to_thread(self._sweep)
-
-    def _sweep(self) -> None:
-        try:
-            named = set(put_aside.layers_of(self._quarantine))
-            for folder in self._machines_dir.iterdir():
-                named.update(layers.read(folder).layers)
-            for snapshot_id in self.all():
-                named.update(manifests.read_snapshot(self.folder / str(snapshot_id)).layers)
-        except (OSError, ValueError, ManifestError) as error:
-            # what cannot be read may name any of them
-            log.warning("layers_not_swept", reason=repr(error))
-            return
-        if count := self.layers.sweep(named):
+            count = await asyncio.to_thread(self._sweep)
+        if count:
             log.info("layers_removed", count=count)
 
-    def images_in_use(self) -> frozenset[str]:
-        """The images that snapshots stand on, and whatever was put aside, by content id. Raises: AgentError,
-        ManifestError: it cannot be told."""
+    def _sweep(self) -> int:
         try:
-            aside = put_aside.images_of(self._quarantine)
-        except (OSError, ValueError) as error:
-            raise ManifestError(f"{self._quarantine}: {error!r}") from error
-        return aside | {self.manifest(snapshot_id).image_id for snapshot_id in self.all()}
+            return self.layers.sweep(self._standing.look())
+        except OSError as error:
+            log.warning("layers_not_swept", reason=repr(error))
+            return 0
 
     def leftovers(self, known: frozenset[UUID]) -> list[Leftover]:
         """Snapshots that are not known."""

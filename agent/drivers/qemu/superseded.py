@@ -2,8 +2,8 @@
 
 A base template's memory image is made from its name, so it can be made again; it goes when no sandbox stands on it, and
 it is not what would be made now, or many others were used since. With the last image goes the base image (disk, kernel)
-below it. So what a host keeps is bounded by its templates and its sandboxes, however often QEMU is upgraded and
-whatever shapes are asked for.
+below it, if it can be told that it was the last. So what a host keeps is bounded by its templates and its sandboxes,
+however often QEMU is upgraded and whatever shapes are asked for.
 """
 
 import asyncio
@@ -13,10 +13,13 @@ from pathlib import Path
 
 import structlog
 
-from agent.drivers.qemu import manifests, records, saved
-from agent.drivers.qemu.images import Image, ImageStore
-from agent.drivers.qemu.manifests import ManifestError
+from agent.drivers.driver import QUARANTINE
+from agent.drivers.qemu import manifests
+from agent.drivers.qemu.images import RAM, Image, ImageStore
+from agent.drivers.qemu.manifests import ImageManifest, ManifestError
+from agent.drivers.qemu.needs import Needs
 from agent.drivers.qemu.settings import QemuSettings
+from agent.drivers.qemu.standing import Standing
 from agent.drivers.qemu.template import Recipe
 from agent.errors import AgentError, Code
 from agent.images import BaseImage
@@ -39,14 +42,13 @@ class Sweeper:
         store: ImageStore,
         base_image: Callable[[str], Awaitable[BaseImage]],
         recipe: Callable[[str, BaseImage, int, int], Recipe],
-        images_in_use: Callable[[], frozenset[str]],
+        standing: Standing,
     ) -> None:
-        """`images_in_use`: those that something beside sandboxes stands on; it blocks."""
-        self._settings = settings
+        self._data_dir = settings.data_dir
         self._store = store
         self._base_image = base_image
         self._recipe = recipe
-        self._others_use = images_in_use
+        self._standing = standing
         self._bases: dict[str, BaseImage] = {}
         self._turn = asyncio.Lock()
 
@@ -63,26 +65,23 @@ class Sweeper:
             candidates: list[Image] = []
             for image in self._store.all():
                 (current if await self._is_current(image) else candidates).append(image)
-            try:
-                used = await asyncio.to_thread(images_in_use, self._settings.machines_dir)
-                used |= await asyncio.to_thread(self._others_use)
-            except (ManifestError, AgentError) as error:
-                log.info("nothing_swept", reason=str(error))
-                return
-            for image in (*candidates, *self._idle(current, used)):
+            needs = await asyncio.to_thread(self._standing.look)
+            below = set[Path]()
+            for image in (*candidates, *self._idle(current, needs)):
                 name = image.manifest.content_id
-                if name not in used:
+                if not needs.may_need_image(name):
                     log.info("image_removed", image=name, template=image.manifest.template_name)
+                    below |= self._below(image.manifest)
                     await asyncio.to_thread(self._store.remove, name)
-            await asyncio.to_thread(self._remove_bases)
+            await asyncio.to_thread(self._remove_bases, below)
 
-    def _idle(self, images: Iterable[Image], used: set[str]) -> list[Image]:
+    def _idle(self, images: Iterable[Image], needs: Needs) -> list[Image]:
         """Those of base templates that can be made again when somebody wants their shape, and that nobody wanted for
         long, the `SHAPES_KEPT` last used apart."""
         by_idleness = sorted(
             (self._store.idle_seconds(image.manifest.content_id), index, image)
             for index, image in enumerate(images)
-            if not image.manifest.template_id and image.manifest.content_id not in used
+            if not image.manifest.template_id and not needs.may_need_image(image.manifest.content_id)
         )
         return [image for seconds, _, image in by_idleness[SHAPES_KEPT:] if seconds >= SHAPE_IDLE_SECONDS]
 
@@ -100,31 +99,32 @@ class Sweeper:
         self.note(known.template_name, base)
         return self._recipe(known.template_name, base, known.vcpus, known.memory_mb).content_id == known.content_id
 
-    def _remove_bases(self) -> None:
-        data_dir = self._settings.data_dir
-        below = {(data_dir / disk).parent for image in self._store.all() for disk in image.manifest.disks}
-        below |= {base.disk.parent for base in self._bases.values()}
-        for folder in base_folders(data_dir):
-            if folder not in below:
-                log.info("base_image_removed", folder=folder.name)
-                shutil.rmtree(folder, ignore_errors=True)
+    def _remove_bases(self, below: set[Path]) -> None:
+        """Of images that were removed: those that no other stands on."""
+        for folder in below.intersection(self.unneeded_bases()):
+            log.info("base_image_removed", folder=folder.name)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def unneeded_bases(self) -> list[Path]:
+        """Base images that no memory image stands on, be it put aside as garbage, and that nothing boots from now. None
+        of them where that cannot be told: an image cannot be read, or nothing was asked for in the life of this agent,
+        so that it is not known what would boot. Blocks."""
+        if not self._bases or self._store.strangers():
+            return []
+        needed = {base.disk.parent for base in tuple(self._bases.values())}
+        needed.update(*(self._below(image.manifest) for image in self._store.all()))
+        try:
+            for folder in (self._data_dir / QUARANTINE).glob("*.*"):
+                if (folder / RAM).exists():
+                    needed |= self._below(manifests.read_image(folder))
+        except ManifestError:
+            return []
+        return sorted(folder for folder in base_folders(self._data_dir) if folder not in needed)
+
+    def _below(self, image: ImageManifest) -> set[Path]:
+        return {(self._data_dir / disk).parent for disk in image.disks}
 
 
 def base_folders(data_dir: Path) -> Iterable[Path]:
     """Every base image on this host."""
     return (data_dir / "images").glob(BASE_FOLDERS)
-
-
-def images_in_use(machines_dir: Path) -> set[str]:
-    """The images that sandboxes stand on: their disks, and what was saved of them. Blocks.
-
-    Raises: ManifestError when a sandbox does not say so: it is just being started, or damaged.
-    """
-    used = set()
-    for folder in machines_dir.iterdir():
-        names = {records.image_of(folder), *(manifests.read_pause(pause).image_id for pause in saved.pauses(folder))}
-        names.discard("")
-        if not names:
-            raise ManifestError(f"{folder} does not say which image it stands on")
-        used |= names
-    return used

@@ -19,7 +19,7 @@ from agent.drivers.qemu.proofs import Prover
 from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.settings import QemuSettings
 from agent.drivers.qemu.snapshots import Snapshot, Snapshots
-from agent.drivers.qemu.superseded import images_in_use
+from agent.drivers.qemu.standing import Standing
 from agent.errors import AgentError, Code
 from agent.images.build import link_or_copy
 from agent.machine import Spec
@@ -57,11 +57,18 @@ class Templates:
     """Makes and removes them."""
 
     def __init__(
-        self, settings: QemuSettings, store: ImageStore, snapshots: Snapshots, prover: Prover, flattener: Flattener
+        self,
+        settings: QemuSettings,
+        store: ImageStore,
+        snapshots: Snapshots,
+        standing: Standing,
+        prover: Prover,
+        flattener: Flattener,
     ) -> None:
         self._settings = settings
         self._store = store
         self._snapshots = snapshots
+        self._standing = standing
         self._prover = prover
         self._flattener = flattener
 
@@ -141,12 +148,7 @@ class Templates:
         name = content_id(template_id)
         if self._store.get(name) is None:
             return
-        try:
-            used = await asyncio.to_thread(images_in_use, self._settings.machines_dir)
-            used |= await asyncio.to_thread(self._snapshots.images_in_use)
-        except (ManifestError, AgentError) as error:
-            message = "Whether a sandbox stands on the template cannot be told now; try again."
-            raise AgentError(Code.TEMPLATE_IN_USE, message, detail=str(error)) from error
-        if name in used:
+        needs = await asyncio.to_thread(self._standing.look)
+        if name in needs.images:
             raise AgentError(Code.TEMPLATE_IN_USE, "A sandbox on this host stands on the template.")
-        await asyncio.to_thread(self._store.remove, name)
+        await asyncio.to_thread(self._store.put_by if needs.is_in_doubt else self._store.remove, name)

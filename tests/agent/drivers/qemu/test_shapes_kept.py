@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.drivers.qemu import images
+from agent.drivers.driver import ProcessIdentity
+from agent.drivers.qemu import images, records
 from agent.drivers.qemu.images import STATE, ImageStore
 from agent.drivers.qemu.manifests import FileSum, ImageManifest
 from agent.drivers.qemu.settings import QemuSettings
+from agent.drivers.qemu.standing import Standing
 from agent.drivers.qemu.superseded import SHAPE_IDLE_SECONDS, SHAPES_KEPT, Sweeper
 from agent.drivers.qemu.template import Recipe
 from agent.images import BaseImage
@@ -60,8 +62,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 async def test_shapes_that_nobody_wanted_for_long_go_and_the_last_used_stay(tmp_path: Path, clock: Clock) -> None:
     settings = QemuSettings(data_dir=tmp_path, cache_dir=tmp_path / "cache")
     settings.machines_dir.mkdir()
+    (tmp_path / "snapshots").mkdir()
     base = BaseImage(tmp_path / "kernel", tmp_path / "initrd", tmp_path / "images/base-b/disk.ext4", "b" * 64, 1024)
     base.disk.parent.mkdir(parents=True)
+    standing = Standing(settings.machines_dir, tmp_path / "snapshots", tmp_path / "quarantine")
     store = ImageStore(settings.images_dir)
     store.open()
 
@@ -72,7 +76,10 @@ async def test_shapes_that_nobody_wanted_for_long_go_and_the_last_used_stay(tmp_
         return Recipe(name, vcpus, memory_mb, base, "tcg", "1", 1)
 
     names = [recipe("base", base, 1, memory_mb).content_id for memory_mb in range(600, 600 + SHAPES_KEPT + 5)]
-    sweeper = Sweeper(settings, store, base_image, recipe, lambda: frozenset(names[:1]))
+    sweeper = Sweeper(settings, store, base_image, recipe, standing)
+    user = settings.machines_dir / "0190a0a0-0000-7000-8000-00000000000a"
+    user.mkdir()
+    records.write(user, "", names[0], "image", ProcessIdentity(1, 1))
     _publish(store, KEPT_OF_SANDBOX, 512, template_id="0190a0a0-0000-7000-8000-000000000000")
     for memory_mb, name in enumerate(names, 600):
         clock.seconds += 1

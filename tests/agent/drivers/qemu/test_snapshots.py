@@ -314,7 +314,7 @@ async def test_what_was_put_aside_keeps_what_it_stands_on(
         moved = thing.rename(quarantine / f"{thing.name}.0f0f0f0f")
         await other
         assert list((laboratory.data_dir / "layers").iterdir())
-        assert driver._snapshots.images_in_use() == {image_id}
+        assert driver._standing.look().images == {image_id}
         moved.rename(thing)
         back = await driver.boot(spec, uuid4(), NO_STAGES) if aside == "sandbox" else await start(driver, child)
         assert await run(back, "cat", "/root/file") == "kept"
@@ -323,5 +323,4 @@ async def test_what_was_put_aside_keeps_what_it_stands_on(
         shutil.rmtree(quarantine)
     await driver.remove(spec.sandbox_id)
     await driver.remove(child.sandbox_id)
-    await driver._snapshots.sweep()
     assert not list((laboratory.data_dir / "layers").iterdir())
