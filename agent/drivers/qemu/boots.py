@@ -68,7 +68,7 @@ class Booter:
         raise AssertionError("unreachable")
 
     def _image(self, folder: Path) -> Image:
-        """What the sandbox's disk stands on. Raises: AgentError START_FAILED."""
+        """What the sandbox's disk stands on. Raises: AgentError START_FAILED, IMAGE_MISMATCH."""
         try:
             there = chains.overlay(folder).exists()
         except (OSError, ValueError) as error:
@@ -77,8 +77,9 @@ class Booter:
             raise AgentError(Code.START_FAILED, "The sandbox has no disk on this host.")
         record = records.last(folder)
         image = None if record is None else self.store.get(record.image_id)
-        if image is None:
+        if record is None or image is None:
             raise AgentError(Code.START_FAILED, "The image that the sandbox's disk stands on is not on this host.")
+        image.require_same(record.image_sha256)
         return image
 
     async def _prove(self, folder: Path, image: Image) -> None:
@@ -102,6 +103,7 @@ class Booter:
                 Plan(
                     name=str(incarnation),
                     image_id=known.content_id,
+                    image_sha256=known.sha256,
                     folder=folder,
                     guest_arguments=known.arguments,
                     accelerator=known.accelerator,

@@ -119,6 +119,7 @@ class Cloner:
         if image is None or kept.qemu_version != self.qemu_version:
             message = "What was kept of the sandbox needs another image or another QEMU than this host has."
             raise AgentError(Code.IMAGE_MISMATCH, message, detail=f"{kept.image_id} {kept.qemu_version}")
+        image.require_same(kept.image_sha256)
         if (spec.vcpus, spec.memory_mb) != (kept.vcpus, kept.memory_mb):
             message = f"A fork has its parent's shape: {kept.vcpus} vCPUs and {kept.memory_mb} MB of memory."
             raise AgentError(Code.UNSUPPORTED_SHAPE, message)
@@ -219,6 +220,7 @@ class Cloner:
         return Plan(
             name=str(incarnation),
             image_id=image.manifest.content_id,
+            image_sha256=image.manifest.sha256,
             folder=folder,
             guest_arguments=image.manifest.arguments,
             accelerator=image.manifest.accelerator,
@@ -235,6 +237,7 @@ class Cloner:
         image = self.store.get(manifest.image_id)
         if image is None:
             raise ManifestError(f"the image {manifest.image_id} is not on this host")
+        image.require_same(manifest.image_sha256)
         return image
 
     def _check(self, manifest: PauseManifest, folder: Path, image: Image) -> None:

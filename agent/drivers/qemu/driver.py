@@ -72,7 +72,7 @@ class QemuDriver:
         self._base_images = base_images
         snapshots_dir = settings.data_dir / "snapshots"
         self._standing = Standing(settings.machines_dir, snapshots_dir, settings.data_dir / QUARANTINE)
-        self._store = ImageStore(settings.images_dir)
+        self._store = ImageStore(settings.images_dir, self._standing)
         self._snapshots = Snapshots(snapshots_dir, Layers(settings.data_dir / "layers"), self._standing)
         self._tasks = Tasks()
         self._prover = Prover(settings.data_dir, self._snapshots, self._tasks)

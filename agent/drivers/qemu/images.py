@@ -16,6 +16,7 @@ from agent.drivers.driver import TemplateImage
 from agent.drivers.qemu import disks, manifests, ram, records
 from agent.drivers.qemu.arguments import Disk
 from agent.drivers.qemu.manifests import ImageManifest, ManifestError
+from agent.drivers.qemu.standing import Standing
 from agent.errors import AgentError, Code
 
 RAM = "ram"
@@ -33,6 +34,13 @@ class Image:
 
     folder: Path
     manifest: ImageManifest
+
+    def require_same(self, sha256: str) -> None:
+        """Raises: AgentError IMAGE_MISMATCH unless this is the image that something was made upon: `sha256` is what
+        `ImageManifest.sha256` gave then, empty if it was not kept. Another one can have the same name."""
+        if sha256 not in {"", self.manifest.sha256}:
+            message = "Another memory image is in the place of the one that the sandbox stands on."
+            raise AgentError(Code.IMAGE_MISMATCH, message, detail=str(self.folder))
 
     def disk(self, overlay: Path, data_dir: Path, layers: tuple[Path, ...] = ()) -> Disk:
         """The chain of a machine's disk upon this image."""
@@ -56,8 +64,9 @@ class ImageStore:
     """All images of this host. Sealed RAM is loaded when first needed and kept: once per image, whatever the number
     of clones."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, standing: Standing) -> None:
         self._folder = folder
+        self._standing = standing
         self._images: dict[str, Image] = {}
         self._sealed: dict[str, int] = {}
         self._used: dict[str, float] = {}  # when it was found, made or last asked for, on the monotonic clock
@@ -105,7 +114,17 @@ class ImageStore:
         return self._folder / content_id
 
     def begin(self, content_id: str) -> Path:
-        """A folder to make an image in."""
+        """A folder to make an image in.
+
+        Raises: OSError; AgentError IMAGE_MISMATCH: there is an image of that name which cannot be read, and something
+            stands on it. It is left as it is: another one would have other memory and another disk.
+        """
+        if content_id not in self._images and self.path(content_id).exists():
+            if content_id in self._standing.look().images:
+                message = "The template's memory image is damaged on this host, and sandboxes stand on it: until it is "
+                message += "mended, or they are deleted, no other can be made in its place."
+                raise AgentError(Code.IMAGE_MISMATCH, message, detail=str(self.path(content_id)))
+            self._put_by(content_id)
         folder = self._folder / f"{UNFINISHED}{content_id}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o711)
@@ -125,7 +144,6 @@ class ImageStore:
         manifests.write(unfinished, manifest)
         manifests.sync_folder(unfinished)
         final = self.path(manifest.content_id)
-        shutil.rmtree(final, ignore_errors=True)  # one whose manifest could not be read
         unfinished.rename(final)
         manifests.sync_folder(self._folder)
         image = Image(final, manifest)
@@ -148,15 +166,18 @@ class ImageStore:
         """Forgets an image of which it cannot be told whether a machine stands on it: its files stay, under another
         name, until it can (`garbage.py`). Raises: OSError."""
         if self._forget(content_id):
-            former = self._folder / f"{FORMER}{content_id}-{uuid4().hex[:8]}"
-            self.path(content_id).rename(former)
-            log.warning("image_put_by", image=content_id, folder=former.name)
+            self._put_by(content_id)
 
     def _forget(self, content_id: str) -> bool:
         if (fd := self._sealed.pop(content_id, -1)) >= 0:
             os.close(fd)
         self._used.pop(content_id, None)
         return self._images.pop(content_id, None) is not None
+
+    def _put_by(self, content_id: str) -> None:
+        former = self._folder / f"{FORMER}{content_id}-{uuid4().hex[:8]}"
+        self.path(content_id).rename(former)
+        log.warning("image_put_by", image=content_id, folder=former.name)
 
     def discard(self, unfinished: Path) -> None:
         """Removes what will not be published, and is the end of `begin` in any case. May be repeated."""

@@ -37,6 +37,7 @@ class Plan:
 
     name: str  # the incarnation: names the control group too, so it is unique among live machines
     image_id: str
+    image_sha256: str
     folder: Path
     guest_arguments: Sequence[str]
     accelerator: str
@@ -138,7 +139,9 @@ class Launcher:
             undo.push_async_callback(running.end)
             if cancelled is not None:
                 raise cancelled
-            records.write(plan.folder, plan.name, plan.image_id, plan.ram_base, running.process.identity)
+            records.write(
+                plan.folder, plan.name, plan.image_id, plan.image_sha256, plan.ram_base, running.process.identity
+            )
             await self._greet(running, connection)
             undo.pop_all()
             return running

@@ -53,11 +53,18 @@ class ImageManifest:
     disk_sums: tuple[FileSum, ...] = ()
     format: int = FORMAT
 
+    @property
+    def sha256(self) -> str:
+        """Of what it came to: memory, device state and disks. `content_id` names the recipe, and of one recipe other
+        images are made each time."""
+        return _sum({"ram": self.ram_sha256, "state": asdict(self.state), "disks": list(map(asdict, self.disk_sums))})
+
 
 @dataclass(frozen=True, slots=True)
 class PauseManifest:
     """Of a paused machine: all its own pages and its device state, upon one image. `ram_base` says what its other pages
-    are: the image's, or zeros if it booted from its disk."""
+    are: the image's, or zeros if it booted from its disk. `image_sha256` as `ImageManifest.sha256`; empty in what was
+    saved before it was kept."""
 
     sandbox_id: str
     incarnation: str
@@ -68,13 +75,14 @@ class PauseManifest:
     disk_stamp: list[int]
     files: dict[str, FileSum] = field(default_factory=dict)
     ram_base: str = "image"
+    image_sha256: str = ""
     format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotManifest:
     """Of what was kept of a sandbox: its own pages and device state upon one image, and the layers of its disk, topmost
-    first. `ram_base` as in `PauseManifest`."""
+    first. `ram_base` and `image_sha256` as in `PauseManifest`."""
 
     snapshot_id: str
     sandbox_id: str
@@ -87,6 +95,7 @@ class SnapshotManifest:
     layers: tuple[str, ...]
     files: dict[str, FileSum] = field(default_factory=dict)
     ram_base: str = "image"
+    image_sha256: str = ""
     format: int = FORMAT
 
 

@@ -64,6 +64,7 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
             disk_stamp=disks.stamp(machine.running.overlay),
             files={MEMORY: memory.result(), STATE: state.result()},
             ram_base=machine.ram_base,
+            image_sha256=image.sha256,
         )
         await asyncio.to_thread(unfinished.publish, manifest)
         await asyncio.to_thread(saved.discard_older, machine.folder, machine.incarnation)

@@ -29,6 +29,8 @@ class Record:
     ram_base: str = "image"
     group: str = ""
     """The control group, where that bears another name than the incarnation."""
+    image_sha256: str = ""
+    """As `ImageManifest.sha256`; empty in records of before it was kept, and of a template that boots."""
 
     @property
     def group_name(self) -> str:
@@ -41,9 +43,12 @@ class Record:
         return ProcessIdentity(self.pid, self.start_ticks)
 
 
-def write(folder: Path, incarnation: str, image_id: str, ram_base: str, identity: ProcessIdentity) -> None:
+def write(
+    folder: Path, incarnation: str, image_id: str, image_sha256: str, ram_base: str, identity: ProcessIdentity
+) -> None:
     """Raises: OSError."""
-    _write(folder, Record(incarnation, image_id, identity.pid, identity.start_ticks, boot_id(), ram_base))
+    process = (identity.pid, identity.start_ticks, boot_id())
+    _write(folder, Record(incarnation, image_id, *process, ram_base, image_sha256=image_sha256))
 
 
 def hand_over(folder: Path, record: Record, incarnation: str) -> None:

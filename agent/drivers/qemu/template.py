@@ -112,6 +112,7 @@ class TemplateMaker:
                 Plan(
                     name=f"template-{recipe.content_id}",
                     image_id=recipe.content_id,
+                    image_sha256="",
                     folder=folder,
                     guest_arguments=recipe.arguments,
                     accelerator=recipe.accelerator,

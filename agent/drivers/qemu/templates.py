@@ -80,6 +80,7 @@ class Templates:
         base = self._store.get(snapshot.manifest.image_id)
         if base is None:
             raise AgentError(Code.IMAGE_MISMATCH, "The image that the sandbox stands on is not on this host.")
+        base.require_same(snapshot.manifest.image_sha256)
         folder = self._store.begin(name)
         try:
             progress(0)

@@ -57,7 +57,7 @@ class KeptFiles:
         """As an agent that has just started."""
         snapshots_dir = self.data_dir / "snapshots"
         self.standing = Standing(self.settings.machines_dir, snapshots_dir, self.quarantine)
-        self.store = ImageStore(self.settings.images_dir)
+        self.store = ImageStore(self.settings.images_dir, self.standing)
         self.snapshots = Snapshots(snapshots_dir, Layers(self.data_dir / "layers"), self.standing)
         self.store.open()
         self.snapshots.open()
@@ -122,7 +122,8 @@ class KeptFiles:
         if names:
             layers.write(folder, chain)
         disks.make_overlay(folder / chain.overlay, 1024)
-        records.write(folder, str(uuid4()), image, "image", ProcessIdentity(1, 1))
+        sha256 = manifests.read_image(self.settings.images_dir / image).sha256
+        records.write(folder, str(uuid4()), image, sha256, "image", ProcessIdentity(1, 1))
         return folder
 
     def paused(self, image: str, *names: str, overlay: str = "") -> Path:
@@ -142,6 +143,7 @@ class KeptFiles:
             dirty_bytes=0,
             disk_stamp=disks.stamp(folder / chain.overlay),
             files={name: sum_of_file(pause / name) for name in (saved.MEMORY, saved.STATE)},
+            image_sha256=manifests.read_image(self.settings.images_dir / image).sha256,
         )
         manifests.write(pause, known)
         return folder
@@ -163,6 +165,7 @@ class KeptFiles:
             disk_size_mb=1024,
             layers=names,
             files={name: sum_of_file(folder / name) for name in (saved.MEMORY, saved.STATE)},
+            image_sha256=manifests.read_image(self.settings.images_dir / image).sha256,
         )
         manifests.write(folder, known)
         return folder

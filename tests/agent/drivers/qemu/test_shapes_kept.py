@@ -66,7 +66,7 @@ async def test_shapes_that_nobody_wanted_for_long_go_and_the_last_used_stay(tmp_
     base = BaseImage(tmp_path / "kernel", tmp_path / "initrd", tmp_path / "images/base-b/disk.ext4", "b" * 64, 1024)
     base.disk.parent.mkdir(parents=True)
     standing = Standing(settings.machines_dir, tmp_path / "snapshots", tmp_path / "quarantine")
-    store = ImageStore(settings.images_dir)
+    store = ImageStore(settings.images_dir, standing)
     store.open()
 
     async def base_image(_: str) -> BaseImage:
@@ -79,7 +79,7 @@ async def test_shapes_that_nobody_wanted_for_long_go_and_the_last_used_stay(tmp_
     sweeper = Sweeper(settings, store, base_image, recipe, standing)
     user = settings.machines_dir / "0190a0a0-0000-7000-8000-00000000000a"
     user.mkdir()
-    records.write(user, "", names[0], "image", ProcessIdentity(1, 1))
+    records.write(user, "", names[0], "", "image", ProcessIdentity(1, 1))
     _publish(store, KEPT_OF_SANDBOX, 512, template_id="0190a0a0-0000-7000-8000-000000000000")
     for memory_mb, name in enumerate(names, 600):
         clock.seconds += 1
