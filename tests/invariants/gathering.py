@@ -111,7 +111,8 @@ def real_kept(host_id: UUID, data_dir: Path) -> list[Kept]:
         live = [pid for pid, program in machine_processes(folder.name).items() if program.startswith("qemu-system")]
         names = {path.name for path in folder.iterdir()}
         saved = any(name.startswith("pause-") for name in names)
-        found.append(Kept(host_id, UUID(folder.name), tuple(map(str, live)), saved, "overlay.qcow2" in names))
+        has_disk = any(name.startswith("overlay") for name in names)
+        found.append(Kept(host_id, UUID(folder.name), tuple(map(str, live)), saved, has_disk))
     return found
 
 

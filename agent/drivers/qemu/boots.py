@@ -71,7 +71,9 @@ class Booter:
         """What the sandbox's disk stands on. Raises: AgentError START_FAILED, IMAGE_MISMATCH."""
         try:
             there = chains.overlay(folder).exists()
-        except (OSError, ValueError) as error:
+            for pause in saved.readable(folder):  # without its note it would boot from another disk than it had
+                saved.require_disk(folder, pause)
+        except (OSError, ValueError, ManifestError) as error:
             raise AgentError(Code.START_FAILED, "The sandbox's disk is damaged.", detail=str(error)) from error
         if not there:
             raise AgentError(Code.START_FAILED, "The sandbox has no disk on this host.")

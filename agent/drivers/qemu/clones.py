@@ -166,9 +166,10 @@ class Cloner:
         """The files of a fork, in its folder; the open device state. Blocks. Raises: AgentError."""
         kept = snapshot.manifest
         try:
-            disks.make_overlay(folder / OVERLAY, spec.disk_size_mb)
+            chain = Chain(layers.next_overlay(), kept.layers)
+            layers.write(folder, chain)  # first: an overlay of that name is not without a note
+            disks.make_overlay(folder / chain.overlay, spec.disk_size_mb)
             ram.write_runs(folder / INHERITED, snapshot.runs)
-            layers.write(folder, Chain(OVERLAY, kept.layers))
             return saved.open_state(snapshot.folder, kept.files)
         except OSError as error:
             raise disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error

@@ -13,7 +13,7 @@ DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 # docs/interop/qcow2.txt in QEMU: version 3, clusters of 64 KiB, references counted in 16 bits.
 _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
-_HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
+_HEADER, _ENTRIES_FIELD = struct.Struct(">4sIQIIQIIQQIIQQQQII"), 7
 _REFERENCE_BITS_LOG2 = 4
 _REFERENCES, _REFERENCE_BLOCK, _L1 = _CLUSTER, 2 * _CLUSTER, 3 * _CLUSTER
 _L1_COVERS_BYTES = _CLUSTER * (_CLUSTER // 8)  # an entry: a table of addresses of clusters
@@ -38,7 +38,7 @@ def make_overlay(path: Path, size_mb: int) -> None:
     """
     size = size_mb << 20
     entries = -(-size // _L1_COVERS_BYTES)
-    clusters = (_L1 + entries * 8 + _CLUSTER - 1) // _CLUSTER
+    clusters = _clusters(entries)
     header = _HEADER.pack(
         *(b"QFI\xfb", 3),
         *(0, 0),  # no backing file
@@ -62,6 +62,21 @@ def make_overlay(path: Path, size_mb: int) -> None:
         raise
     finally:
         os.close(fd)
+
+
+def is_untouched(path: Path) -> bool:
+    """Whether an overlay is as it was made: nothing was ever written to it. Raises: OSError."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            return False
+        entries = _HEADER.unpack(header)[_ENTRIES_FIELD]
+        return os.fstat(file.fileno()).st_size == _clusters(entries) * _CLUSTER
+
+
+def _clusters(entries: int) -> int:
+    """What lies before the first that is written to: header, references and the table with so many entries."""
+    return int(_L1 + entries * 8 + _CLUSTER - 1) // _CLUSTER
 
 
 def overlay_bytes_max(size_mb: int) -> int:

@@ -106,7 +106,7 @@ class Freezer:
             return await asyncio.to_thread(self._name_layer, spec, machine)
 
     def _name_layer(self, spec: Spec, machine: QemuMachine) -> "_Frozen":
-        chain = layers.read(machine.folder)
+        chain = layers.noted(machine.folder)
         overlay = layers.next_overlay()
         disks.make_overlay(machine.folder / overlay, spec.disk_size_mb)
         layer = self._snapshots.layers.link(machine.folder / chain.overlay)

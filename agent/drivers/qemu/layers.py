@@ -1,9 +1,10 @@
 """The layers of a sandbox's disk: what was frozen of it under a snapshot, shared by it and by whatever began there.
 
 A machine's disk is its overlay, upon layers that nobody writes to any more, upon the disks of its image. `chain.json`
-in the machine's folder says which; it is the only place that does, headers of qcow2 files are never believed. A layer
-lives as long as something stands on it (`standing.py`). What it held when it was frozen is noted beside it
-(`proofs.py`).
+in the machine's folder says which; what was saved of the machine says it again, and headers of qcow2 files are never
+believed. A machine without layers that never had any has no note, and an overlay of another name than all others: so a
+note that is lost is missed. A layer lives as long as something stands on it (`standing.py`). What it held when it was
+frozen is noted beside it (`proofs.py`).
 """
 
 import json
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from agent.drivers.qemu import manifests
+from agent.drivers.qemu import disks, manifests
 from agent.drivers.qemu.disks import OVERLAY
 from agent.drivers.qemu.manifests import FileSum, LayerManifest, ManifestError
 from agent.drivers.qemu.needs import Needs
@@ -42,10 +43,15 @@ class Chain:
 
 
 def read(machine_dir: Path) -> Chain:
-    """A machine's chain; one that was never snapshotted has no note. Raises: OSError, ValueError: it is damaged."""
+    """A machine's chain; one of the first overlay's name without a note has no layers. Raises: OSError, ValueError: the
+    note is damaged, or is missing."""
     try:
         content = (machine_dir / NOTE).read_bytes()
     except FileNotFoundError:
+        # An overlay of another name is not used before there is a note. Agents of before could leave one unused.
+        others = list(machine_dir.glob(f"{OVERLAY_PREFIX}*"))
+        if others and not ((machine_dir / OVERLAY).exists() and all(map(disks.is_untouched, others))):
+            raise ValueError(f"{machine_dir / NOTE} is missing") from None
         return Chain()
     try:
         values = json.loads(content)
@@ -66,6 +72,15 @@ def write(machine_dir: Path, chain: Chain) -> None:
         os.fsync(fd)
     unfinished.rename(machine_dir / NOTE)
     manifests.sync_folder(machine_dir)
+
+
+def noted(machine_dir: Path) -> Chain:
+    """As `read`; from now on there is a note. To be called before the machine gets another overlay. Raises: as `read`
+    and `write`."""
+    chain = read(machine_dir)
+    if not (machine_dir / NOTE).exists():
+        write(machine_dir, chain)
+    return chain
 
 
 def overlay(machine_dir: Path) -> Path:

@@ -63,8 +63,8 @@ class ImageManifest:
 @dataclass(frozen=True, slots=True)
 class PauseManifest:
     """Of a paused machine: all its own pages and its device state, upon one image. `ram_base` says what its other pages
-    are: the image's, or zeros if it booted from its disk. `image_sha256` as `ImageManifest.sha256`; empty in what was
-    saved before it was kept."""
+    are: the image's, or zeros if it booted from its disk. `image_sha256` as `ImageManifest.sha256`, `overlay` and
+    `layers` are its disk, as its note says (`layers.py`); empty in what was saved before they were kept."""
 
     sandbox_id: str
     incarnation: str
@@ -76,6 +76,8 @@ class PauseManifest:
     files: dict[str, FileSum] = field(default_factory=dict)
     ram_base: str = "image"
     image_sha256: str = ""
+    overlay: str = ""
+    layers: tuple[str, ...] = ()
     format: int = FORMAT
 
 
@@ -142,6 +144,7 @@ def read_pause(folder: Path) -> PauseManifest:
     values = _read(folder)
     try:
         values["files"] = {name: FileSum(**value) for name, value in values["files"].items()}
+        values["layers"] = tuple(values.get("layers", ()))
         return PauseManifest(**values)
     except (AttributeError, KeyError, TypeError) as error:
         raise ManifestError(f"{folder}: {error!r}") from error

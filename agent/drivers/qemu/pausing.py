@@ -5,7 +5,7 @@ import contextlib
 import os
 
 from agent.drivers.driver import StageMark
-from agent.drivers.qemu import disks, ram, saved
+from agent.drivers.qemu import disks, layers, ram, saved
 from agent.drivers.qemu.disks import DISK_FULL_ERRNOS
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import FileSum, PauseManifest
@@ -30,7 +30,7 @@ async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seco
             await running.monitor.run("stop")
             stage("stop")
             await _write(spec, machine, qemu_version, stage)
-    except (MonitorError, OSError, LookupError, EOFError, TimeoutError, asyncio.CancelledError) as error:
+    except (MonitorError, OSError, LookupError, EOFError, ValueError, TimeoutError, asyncio.CancelledError) as error:
         if not await goes_on(machine):
             raise AgentError(
                 Code.MACHINE_GONE, "The machine ended while it was being saved.", detail=repr(error)
@@ -65,6 +65,8 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
             files={MEMORY: memory.result(), STATE: state.result()},
             ram_base=machine.ram_base,
             image_sha256=image.sha256,
+            overlay=machine.running.overlay.name,
+            layers=layers.read(machine.folder).layers,
         )
         await asyncio.to_thread(unfinished.publish, manifest)
         await asyncio.to_thread(saved.discard_older, machine.folder, machine.incarnation)

@@ -19,6 +19,7 @@ from uuid import UUID
 import numpy as np
 
 from agent.drivers.qemu import disks, layers, manifests
+from agent.drivers.qemu.layers import Chain
 from agent.drivers.qemu.manifests import FileSum, ManifestError, PauseManifest, SnapshotManifest
 from agent.drivers.qemu.ram import PAGE, Base, MappedRam, Runs, union, write_back
 
@@ -191,11 +192,23 @@ def is_complete(machine_dir: Path) -> bool:
 
 
 def latest(machine_dir: Path) -> tuple[Path, PauseManifest]:
-    """The last complete pause. Raises: ManifestError."""
+    """The last complete pause. Raises: ManifestError, also if the machine's note tells of another disk."""
     found = pauses(machine_dir)
     if not found:
         raise ManifestError(f"{machine_dir}: nothing was saved")
-    return found[-1], manifests.read_pause(found[-1])
+    manifest = manifests.read_pause(found[-1])
+    require_disk(machine_dir, manifest)
+    return found[-1], manifest
+
+
+def require_disk(machine_dir: Path, manifest: PauseManifest) -> None:
+    """Raises: ManifestError if the machine's note is damaged, or tells of another disk than what was saved of it."""
+    try:
+        chain = layers.read(machine_dir)
+    except (OSError, ValueError) as error:
+        raise ManifestError(str(error)) from error
+    if manifest.overlay and chain != Chain(manifest.overlay, manifest.layers):
+        raise ManifestError(f"{machine_dir}: the note says {chain}, the pause {manifest.overlay} {manifest.layers}")
 
 
 def load(folder: Path, manifest: PauseManifest, ram_bytes: int) -> SavedMemory:

@@ -2,10 +2,10 @@
 
 A sandbox, a snapshot, and whatever of them was put aside as garbage (an operator may bring it back) stand on a memory
 image, and so on the disks below it, and on layers of disks. Each of them says on which: a sandbox in its record
-(`records.py`), or where that is damaged in what was saved of it, and in its note (`layers.py`), a snapshot in its
-manifest. Where none is left, that thing, and no other, may stand on whatever it could have named: on any image; or, if
-only its layers are not known, on any layer upon its image. So damage to one of them removes nothing that it may need,
-and keeps nothing that it cannot need.
+(`records.py`), in its note (`layers.py`) and in what was saved of it, a snapshot in its manifest. Where one of a
+sandbox's is damaged, another that says the same is enough. Where none is left, that thing, and no other, may stand on
+whatever it could have named: on any image; or, if only its layers are not known, on any layer upon its image. So damage
+to one of them removes nothing that it may need, and keeps nothing that it cannot need.
 """
 
 from collections.abc import Iterator
@@ -69,10 +69,13 @@ def _of_sandbox(folder: Path) -> Footing:
     with suppress(OSError):
         pauses = saved.readable(folder)
     images = {pause.image_id for pause in pauses} | ({record.image_id} if record is not None else set())
+    names = {name for pause in pauses for name in pause.layers}
     try:
-        return Footing(frozenset(images), frozenset(layers.read(folder).layers))
+        names.update(layers.read(folder).layers)
+        in_doubt = False
     except (OSError, ValueError):
-        return Footing(frozenset(images), layers_in_doubt=True)
+        in_doubt = not any(pause.overlay for pause in pauses)
+    return Footing(frozenset(images), frozenset(names), in_doubt)
 
 
 def _is_snapshot(folder: Path) -> bool:

@@ -144,6 +144,8 @@ class KeptFiles:
             disk_stamp=disks.stamp(folder / chain.overlay),
             files={name: sum_of_file(pause / name) for name in (saved.MEMORY, saved.STATE)},
             image_sha256=manifests.read_image(self.settings.images_dir / image).sha256,
+            overlay=chain.overlay,
+            layers=chain.layers,
         )
         manifests.write(pause, known)
         return folder

@@ -85,5 +85,5 @@ async def test_a_sandbox_without_its_note_is_measured_all_the_same(files: KeptFi
 
     driver = QemuDriver(files.settings, no_images)
     folder = files.sandbox(MINE, layer.name)
-    damage(folder / layers.NOTE)
+    lose(folder / layers.NOTE)
     assert await driver.stored_bytes(UUID(folder.name)) > 0

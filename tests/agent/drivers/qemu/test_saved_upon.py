@@ -43,7 +43,7 @@ def made_again(files: KeptFiles) -> None:
 async def test_a_pause_is_not_put_upon_another_image_of_the_same_name(files: KeptFiles) -> None:
     files.image(MINE)
     folder, before = files.paused(MINE), files.paused(MINE)
-    rewrite(pause_of(before), image_sha256=None)
+    rewrite(pause_of(before), image_sha256=None, overlay=None, layers=None)
     for one in (folder, before):
         with launched():
             await files.cloner.resume(spec_of(one), uuid4(), nothing)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from agent.drivers.driver import QUARANTINE, NewTemplate
-from agent.drivers.qemu import QemuDriver, freezing, layers
+from agent.drivers.qemu import QemuDriver, freezing, layers, manifests, saved
 from agent.drivers.qemu.disks import blocks_of
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.monitor import MonitorError
@@ -291,6 +291,38 @@ async def test_a_damaged_snapshot_is_refused(driver: QemuDriver, laboratory: Lab
     with pytest.raises(AgentError) as refusal:
         await start(driver, child_of(spec, uuid4()))
     assert refusal.value.code is Code.UNKNOWN_SNAPSHOT
+
+
+async def test_a_fork_without_its_note_is_neither_paused_nor_resumed_and_loses_nothing(
+    driver: QemuDriver, laboratory: Laboratory
+) -> None:
+    parent = new_spec()
+    machine = await start(driver, parent)
+    await shell(machine, "echo kept > /root/file; sync")
+    snapshot_id = await snapshot(driver, parent, machine)
+    assert driver._snapshots.manifest(snapshot_id).image_sha256 == machine.image.manifest.sha256
+    spec = child_of(parent, snapshot_id)
+    child = await start(driver, spec)
+    await driver.remove(parent.sandbox_id)
+    note = laboratory.folder(spec) / layers.NOTE
+    aside = note.rename(note.with_name("aside"))
+    with pytest.raises(AgentError) as refusal:
+        await driver.pause(spec, child, NO_STAGES)
+    assert refusal.value.code is Code.PAUSE_FAILED
+    assert await run(child, "cat", "/root/file") == "kept"
+    aside.rename(note)
+    await driver.pause(spec, child, NO_STAGES)
+    [pause] = saved.pauses(laboratory.folder(spec))
+    known = manifests.read_pause(pause)
+    assert known.image_sha256 == child.image.manifest.sha256
+    assert layers.read(laboratory.folder(spec)) == layers.Chain(known.overlay, known.layers)
+    note.rename(aside)
+    await driver.drop_snapshot(snapshot_id)
+    with pytest.raises(AgentError) as refusal:
+        await resume(driver, spec)
+    assert refusal.value.code is Code.IMAGE_MISMATCH
+    aside.rename(note)
+    assert await run(await resume(driver, spec), "cat", "/root/file") == "kept"
 
 
 @pytest.mark.parametrize("aside", ["sandbox", "snapshot"])

@@ -37,7 +37,7 @@ def test_sandboxes_snapshots_and_what_was_put_aside_say_what_they_stand_on(files
 
 
 @pytest.mark.parametrize("harm", [damage, lose])
-@pytest.mark.parametrize("what", ["record", "pause"])
+@pytest.mark.parametrize("what", ["record", "note", "pause"])
 def test_one_thing_that_is_damaged_leaves_no_doubt_about_what_was_saved(
     files: KeptFiles, forked: tuple[Path, str], what: str, harm: Callable[[Path], None]
 ) -> None:
@@ -51,7 +51,7 @@ def test_one_thing_that_is_damaged_leaves_no_doubt_about_what_was_saved(
     assert not files.standing.look().may_need_image(OTHER)
 
 
-@pytest.mark.parametrize("harm", [damage])
+@pytest.mark.parametrize("harm", [damage, lose])
 def test_without_its_note_a_stopped_sandbox_may_stand_on_any_layer_upon_its_image(
     files: KeptFiles, forked: tuple[Path, str], harm: Callable[[Path], None]
 ) -> None:
