@@ -59,6 +59,11 @@ def disk_folder(data_dir: Path, key: str) -> Path:
     return data_dir / "images" / f"disk-{key}"
 
 
+def disk_folders(data_dir: Path) -> Iterator[Path]:
+    """Of all such disks."""
+    return (data_dir / "images").glob("disk-*")
+
+
 @contextlib.contextmanager
 def storing(cache_dir: Path, data_dir: Path) -> Iterator[None]:
     """Says in a sentence why files could not be stored. Raises: BuildError."""
@@ -119,7 +124,9 @@ def publish(folder: Path, target: Path) -> None:
 
 def _install(root: Path, disk: Path, images: Path) -> BaseImage:
     """Adds what changes with the guest program, and makes all of it visible at once. `disk` is the folder of the disk:
-    `root`, unless it is another template's."""
+    `root`, unless it is another template's. What killed programs left is removed: the lock is held."""
+    for stale in images.glob(f"{_STAGING}*"):
+        shutil.rmtree(stale, ignore_errors=True)
     archive = initrd.build(root / "busybox", root / "modules")
     manifest = (root / rootfs.MANIFEST).read_bytes()
     digest = hashlib.sha256((disk / rootfs.MANIFEST).read_bytes())

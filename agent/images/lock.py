@@ -12,6 +12,21 @@ from agent.images.tools import Progress
 POLL_SECONDS = 0.2
 
 
+def is_free(path: Path) -> bool:
+    """Whether nobody holds the lock file now; no file, no holder. Raises: OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
 @contextlib.asynccontextmanager
 async def locked(path: Path, progress: Progress) -> AsyncIterator[None]:
     """Holds the lock file; the kernel lets go of it when this program ends, however it ends. Raises: OSError."""

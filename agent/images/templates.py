@@ -9,8 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.images import archive, recipe, rootfs
-from agent.images.build import disk_folder, link_or_copy, publish, require_room, staging, storing, usual_root
-from agent.images.lock import locked
+from agent.images.build import (
+    disk_folder,
+    disk_folders,
+    link_or_copy,
+    publish,
+    require_room,
+    staging,
+    storing,
+    usual_root,
+)
+from agent.images.lock import is_free, locked
 from agent.images.names import check_packages, check_template_name
 from agent.images.registry import BaseTemplate, Registry, UnknownTemplate
 from agent.images.tools import BuildError, Progress, require_tools
@@ -131,11 +140,26 @@ async def remove_template(data_dir: Path, name: str, progress: Progress) -> bool
             if registry.stamp(name) is None:
                 return False
             registry.remove(name)
-            used = {template.disk for template in registry.all()}
-            for folder in (data_dir / "images").glob("disk-*"):
-                if folder.name.removeprefix("disk-") not in used:
-                    await asyncio.to_thread(shutil.rmtree, folder)
+            for folder in _unregistered(registry, disk_folders(data_dir)):
+                await asyncio.to_thread(shutil.rmtree, folder)
     return True
+
+
+def unregistered_disks(data_dir: Path) -> list[Path]:
+    """Disks of no template: a program was killed between the disk and its registration. None of them while one works on
+    that, or where a registration cannot be read. Raises: OSError."""
+    registry = Registry(data_dir)
+    found = sorted(disk_folders(data_dir))
+    try:
+        # the lock after the look: what was put there before is registered when the lock is free
+        return _unregistered(registry, found) if found and is_free(registry.lock) else []
+    except BuildError:
+        return []
+
+
+def _unregistered(registry: Registry, folders: Iterable[Path]) -> list[Path]:
+    used = {disk_folder(registry.folder.parent, template.disk) for template in registry.all()}
+    return [folder for folder in folders if folder not in used]
 
 
 def list_templates(cache_dir: Path, data_dir: Path) -> list[Listed]:

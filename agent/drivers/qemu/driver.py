@@ -351,6 +351,7 @@ class QemuDriver:
             *self._snapshots.leftovers(snapshots),
             *garbage.of_images(self._store, self._standing),
             *garbage.of_layers(self._snapshots.layers, self._standing),
+            *garbage.of_bases(self._ready.shapes.unneeded()),
             *self._pool.leftovers(),
         )
 

@@ -40,6 +40,12 @@ def of_layers(layers: Layers, standing: Standing) -> Iterable[Leftover]:
         yield _leftover(path, "A layer of a disk that nothing stands on.")
 
 
+def of_bases(unneeded: Iterable[Path]) -> Iterable[Leftover]:
+    """Base images and disks of base templates that nothing needs (`superseded.py`)."""
+    for folder in unneeded:
+        yield _leftover(folder, "A base image that no memory image stands on, or a disk that no template has.")
+
+
 def _leftover(path: Path, reason: str) -> Leftover:
     """`path` lies in a folder of the data directory."""
     return Leftover(f"{path.parent.name}/{path.name}", blocks_of(path), reason)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from agent.drivers.qemu import accelerator
 from agent.drivers.qemu.accelerator import Verdict
@@ -50,6 +51,10 @@ class Shapes:
         self._sweeper = Sweeper(settings, store, base_images, self._recipe, standing)
         self._making: dict[str, asyncio.Task[Image]] = {}
         self._turns = asyncio.Semaphore(BOOTS_AT_ONCE)
+
+    def unneeded(self) -> list[Path]:
+        """See `Sweeper.unneeded`."""
+        return self._sweeper.unneeded()
 
     async def image(self, template_name: str, vcpus: int, memory_mb: int) -> Image:
         """See `Driver.prepare`. Concurrent calls for one image make it once, and share its failure. Once begun it is

@@ -1,7 +1,6 @@
 """Snapshots: what sandboxes were at one moment, kept aside for templates and forks. `freezing.py` makes them."""
 
 import asyncio
-import contextlib
 import os
 import shutil
 from collections.abc import Iterable
@@ -56,14 +55,6 @@ class Snapshots:
     def has(self, snapshot_id: UUID) -> bool:
         """Whether it is complete."""
         return (self.folder / str(snapshot_id) / manifests.FILE).exists()
-
-    def all(self) -> frozenset[UUID]:
-        """Every complete one."""
-        found = set()
-        for path in self.folder.iterdir():
-            with contextlib.suppress(ValueError):
-                found.add(UUID(path.name))
-        return frozenset(found)
 
     def manifest(self, snapshot_id: UUID) -> SnapshotManifest:
         """What it is of. Raises: AgentError UNKNOWN_SNAPSHOT."""
@@ -151,11 +142,10 @@ class Snapshots:
             return 0
 
     def leftovers(self, known: frozenset[UUID]) -> list[Leftover]:
-        """Snapshots that are not known."""
-        folder = self.folder
+        """Snapshots that are not known, and whatever else lies there."""
+        folder, names = self.folder, {str(snapshot_id) for snapshot_id in known}
         return [
-            Leftover(
-                f"{folder.name}/{one}", disks.blocks_of(folder / str(one)), "A snapshot of which the ledger is silent."
-            )
-            for one in sorted(self.all() - known)
+            Leftover(f"{folder.name}/{path.name}", disks.blocks_of(path), "A snapshot of which the ledger is silent.")
+            for path in sorted(folder.iterdir())
+            if path.name not in names and not path.name.startswith(UNFINISHED)
         ]

@@ -2,8 +2,8 @@
 
 A base template's memory image is made from its name, so it can be made again; it goes when no sandbox stands on it, and
 it is not what would be made now, or many others were used since. With the last image goes the base image (disk, kernel)
-below it, if it can be told that it was the last. So what a host keeps is bounded by its templates and its sandboxes,
-however often QEMU is upgraded and whatever shapes are asked for.
+below it, if it can be told that it was the last; other base images that nothing stands on are garbage. So what a host
+keeps is bounded by its templates and its sandboxes, however often QEMU is upgraded and whatever shapes are asked for.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from agent.drivers.qemu.standing import Standing
 from agent.drivers.qemu.template import Recipe
 from agent.errors import AgentError, Code
 from agent.images import BaseImage
+from agent.images.templates import unregistered_disks
 
 BASE_FOLDERS = "base-*"
 SHAPES_KEPT = 16
@@ -104,6 +105,11 @@ class Sweeper:
         for folder in below.intersection(self.unneeded_bases()):
             log.info("base_image_removed", folder=folder.name)
             shutil.rmtree(folder, ignore_errors=True)
+
+    def unneeded(self) -> list[Path]:
+        """Base images that nothing needs, and disks of base templates that are not registered: no ledger knows of
+        either. None of them before anything was asked for in the life of this agent. Blocks. Raises: OSError."""
+        return [*self.unneeded_bases(), *unregistered_disks(self._data_dir)] if self._bases else []
 
     def unneeded_bases(self) -> list[Path]:
         """Base images that no memory image stands on, be it put aside as garbage, and that nothing boots from now. None

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.images import BuildError, Resolver, UnknownTemplate, recipe, rootfs, tools
+from agent.images import BuildError, Resolver, UnknownTemplate, base_image, recipe, rootfs, tools
 from agent.images.build import disk_folder
+from agent.images.lock import locked
 from agent.images.names import check_packages, check_template_name
 from agent.images.registry import BaseTemplate, Registry
-from agent.images.templates import build_template, import_template, list_templates, remove_template
+from agent.images.templates import build_template, import_template, list_templates, remove_template, unregistered_disks
 from tests.agent.images.archives import file, python, write
 from tests.agent.images.test_base_image import cache_dir
 from tests.waiting import eventually
@@ -177,6 +178,29 @@ async def test_what_killed_programs_left_is_removed_by_the_next(tmp_path: Path) 
     await remove_template(data, "mine", quiet)
     assert [path.name for path in (data / "base-templates").iterdir()] == ["lock"]
     assert list((data / "images").iterdir()) == []
+
+
+async def test_disks_that_are_not_registered_are_told_unless_that_may_be_under_way(tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    registry.open()
+    for key in ("a" * 32, "b" * 32):
+        disk_folder(tmp_path, key).mkdir(parents=True)
+    registry.add(BaseTemplate("mine", "a" * 32, (), "x.tar", ""))
+    orphan = disk_folder(tmp_path, "b" * 32)
+    assert unregistered_disks(tmp_path) == [orphan]
+    async with locked(registry.lock, quiet):
+        assert unregistered_disks(tmp_path) == []
+    assert unregistered_disks(tmp_path) == [orphan]
+    (registry.folder / "other.json").write_text("{")
+    assert unregistered_disks(tmp_path) == []
+
+
+async def test_what_a_killed_agent_left_of_a_base_image_is_removed_by_the_next(tmp_path: Path) -> None:
+    stale = tmp_path / "images/.building-x"
+    stale.mkdir(parents=True)
+    (stale / "disk").touch()
+    image = await base_image(cache_dir(), tmp_path, quiet)
+    assert [path.name for path in (tmp_path / "images").iterdir()] == [image.disk.parent.name]
 
 
 async def test_the_agent_learns_of_changes_at_its_next_question(tmp_path: Path) -> None:

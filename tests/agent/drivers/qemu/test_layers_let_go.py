@@ -87,3 +87,13 @@ async def test_a_sandbox_without_its_note_is_measured_all_the_same(files: KeptFi
     folder = files.sandbox(MINE, layer.name)
     lose(folder / layers.NOTE)
     assert await driver.stored_bytes(UUID(folder.name)) > 0
+
+
+def test_whatever_lies_among_snapshots_is_seen(files: KeptFiles) -> None:
+    files.image(MINE)
+    known, unknown = files.snapshot(MINE), files.snapshot(MINE)
+    (files.snapshots.folder / "unfinished-x").mkdir()
+    (files.snapshots.folder / "lost+found").mkdir()
+    found = files.snapshots.leftovers(frozenset({UUID(known.name)}))
+    assert {one.path for one in found} == {f"snapshots/{unknown.name}", "snapshots/lost+found"}
+    assert not files.standing.look().is_in_doubt, "what is no snapshot stands on nothing"

@@ -116,3 +116,13 @@ async def test_a_base_image_stays_while_an_image_cannot_be_read(
     assert sweeper.unneeded_bases() == []
     lose(folder)
     assert [path.name for path in sweeper.unneeded_bases()] == ["base-mine"]
+
+
+async def test_disks_of_no_template_are_garbage_when_it_is_known_what_boots(files: KeptFiles, sweeper: Sweeper) -> None:
+    files.image(MINE)
+    files.sandbox(MINE)
+    orphan = files.data_dir / f"images/disk-{OTHER}"
+    orphan.mkdir()
+    assert sweeper.unneeded() == []
+    await sweeper.sweep()
+    assert sweeper.unneeded() == [orphan]

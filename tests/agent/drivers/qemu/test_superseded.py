@@ -127,6 +127,8 @@ async def test_while_it_cannot_be_told_what_stands_on_what_nothing_is_garbage(ow
     await driver.open()
     try:
         await driver.prepare("base", 1, 512)
+        stale = own.data_dir / "images/base-of-an-older-guest-program"
+        stale.mkdir()
         unreadable = own.settings.images_dir / "unreadable"
         unreadable.mkdir()
 
@@ -136,5 +138,7 @@ async def test_while_it_cannot_be_told_what_stands_on_what_nothing_is_garbage(ow
         assert await found() == []
         starting.rmdir()
         assert await found() == ["memory-images/unreadable"]
+        unreadable.rmdir()
+        assert await found() == ["images/base-of-an-older-guest-program"]
     finally:
         await driver.close()
