@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from graphql import parse
 
+from benchmarks import standstills
 from benchmarks.containers import Life
 from benchmarks.figures import Figure
 from benchmarks.floor import Floor
@@ -25,12 +26,9 @@ CROWD = 100
 CROWD_MEMORY_MB = 256
 MAKERS = 4
 """How many of a crowd are made at once: two cores are busy with that."""
-FROZEN = ("save", "layer", "continue")
-"""The stages of a fork in which its parent stands still; `stop` is their beginning."""
 POOL_FACTOR, POOL_EXTRA_MILLISECONDS = 2.0, 15.0
 PEER_FACTOR = 5.0
 FORK_MILLISECONDS_EACH = 80.0
-FROZEN_MILLISECONDS = 100.0
 CROWD_PSS_MEBIBYTES = 65.0
 CROWD_CPU_PERCENT = 0.5
 CALM_SECONDS = 5.0
@@ -133,11 +131,6 @@ async def bare_clones(floor: Floor, name: str, count: int = FORKS) -> float:
     return milliseconds
 
 
-def frozen_milliseconds(timed: Timed) -> float:
-    """How long the parent stood still, by its host's account."""
-    return sum(timed.stages[name] for name in FROZEN)
-
-
 async def crowd(product: Product, seconds: float, count: int = CROWD) -> Crowd:
     """Sandboxes that do nothing for so long, all there at once. They are deleted before this returns."""
     made: list[str] = []
@@ -205,7 +198,12 @@ def fork_figures(timed: list[Timed], bare: list[float]) -> list[Figure]:
             [one.milliseconds for one in timed],
             FORKS * FORK_MILLISECONDS_EACH,
         ),
-        Figure("fork: its parent stands still", "ms", [frozen_milliseconds(one) for one in timed], FROZEN_MILLISECONDS),
+        Figure(
+            "fork: its parent stands still",
+            "ms",
+            [standstills.milliseconds(one) for one in timed],
+            standstills.MILLISECONDS,
+        ),
     ]
 
 

@@ -19,7 +19,7 @@ from graphql import parse
 from rich.console import Console
 
 from agent.images import base_image
-from benchmarks import crowds, neighbours, pauses
+from benchmarks import crowds, neighbours, pauses, standstills
 from benchmarks.bare import Image
 from benchmarks.computer import describe
 from benchmarks.containers import ContainerError, Containers, Life, containers
@@ -31,6 +31,7 @@ from benchmarks.pauses import PauseSamples
 from benchmarks.product import Product, Timed
 from benchmarks.rounds import Samples, figures, floor_round, product_round, stage_lines, warm_round
 from benchmarks.settings import POOL_OFF, cache_directory, environment
+from benchmarks.standstills import Standstills
 from nestbox.demo.client import Client, RefusedError, connect
 from nestbox.demo.platform import PlatformError, platform
 
@@ -58,6 +59,7 @@ class Results:
     lives: list[Life] = field(default_factory=list)
     forks: list[Timed] = field(default_factory=list)
     bare_forks: list[float] = field(default_factory=list)
+    standstills: Standstills = field(default_factory=Standstills)
     bursts: list[Burst] = field(default_factory=list)
     crowd: Crowd | None = None
 
@@ -69,6 +71,7 @@ class Results:
             *(neighbours.figures(self.neighbours) if self.neighbours.alone else ()),
             *(crowds.pool_figures(self.warm, self.outputs, self.lives) if self.outputs else ()),
             *(crowds.fork_figures(self.forks, self.bare_forks) if self.forks else ()),
+            *standstills.figures(self.standstills),
             *(crowds.burst_figures(self.bursts) if self.bursts else ()),
             *(crowds.crowd_figures(self.crowd) if self.crowd else ()),
         ]
@@ -160,6 +163,7 @@ async def _fork(bench: Bench, results: Results, runs: int) -> None:
     for number in range(runs + 1):
         bare = await crowds.bare_clones(bench.floor, f"fork{number}")
         timed = await crowds.forks(bench.product)
+        await standstills.standstill_round(bench.product, results.standstills if number else Standstills())
         if number:
             results.bare_forks.append(bare)
             results.forks.append(timed)

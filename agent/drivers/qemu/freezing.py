@@ -6,7 +6,6 @@ meanwhile, either nothing counts or all of it: `overlays.settle_chain` is what a
 """
 
 import asyncio
-import mmap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ from uuid import UUID
 import structlog
 
 from agent.drivers.driver import StageMark
-from agent.drivers.qemu import disks, layers, ram, saved
+from agent.drivers.qemu import disks, held, layers, ram, saved, threads
 from agent.drivers.qemu.disks import DISK_FULL_ERRNOS
 from agent.drivers.qemu.growth import top_node
+from agent.drivers.qemu.held import OwnPages
 from agent.drivers.qemu.layers import LAYERS_MAX, LAYERS_MOST, Chain
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import FileSum, ManifestError, SnapshotManifest
@@ -25,16 +25,13 @@ from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.overlays import offered, put_above, settle_chain
 from agent.drivers.qemu.pausing import goes_on, write_state
 from agent.drivers.qemu.proofs import Prover
-from agent.drivers.qemu.ram import MappedRam, bytes_of
-from agent.drivers.qemu.saved import MEMORY, STATE, OwnPages, Unfinished, own_pages
+from agent.drivers.qemu.saved import MEMORY, STATE, Unfinished
 from agent.drivers.qemu.snapshots import UNFINISHED, Snapshots
 from agent.drivers.qemu.streaming import bring_together
 from agent.errors import AgentError, Code
 from agent.images.build import copy_sparse
 from agent.machine import Spec
 
-HELD_BYTES_MAX = 128 << 20
-"""Of one machine's pages, in the agent's memory while they are written: ~60 ms of standing still for as many."""
 _FAILURES = (MonitorError, OSError, LookupError, EOFError, ValueError, TimeoutError, asyncio.CancelledError)
 log = structlog.get_logger()
 
@@ -116,28 +113,29 @@ class Freezer:
 
     async def _freeze(
         self, machine: QemuMachine, unfinished: Unfinished, frozen: "_Frozen", stage: StageMark
-    ) -> OwnPages | FileSum:
+    ) -> OwnPages:
         monitor = machine.running.monitor
         mapped = ram.mapped_ram(machine.process.pid, machine.image.manifest.ram_bytes)
         node = await top_node(machine)
-        room = await asyncio.to_thread(mapped.room, HELD_BYTES_MAX)
+        room = await threads.by(None, held.make_room, mapped, machine.inherited, held.bytes_max())
         path = machine.folder / frozen.after.overlay
-        async with offered(monitor, path) as number:
-            await machine.quiesce()
-            since = time.perf_counter()
-            await monitor.run("stop")
-            stage("stop")
-            pages, _ = await asyncio.gather(
-                asyncio.to_thread(_keep_memory, machine, mapped, unfinished, room),
-                write_state(monitor, unfinished),
-            )
-            stage("save")
-            await put_above(monitor, node, layers.node_of(frozen.after.overlay), number)
-            machine.running.overlay = path
-            stage("layer")
-            await monitor.run("cont")
-            machine.release()
-            stage("continue")
+        with threads.own_thread() as thread:
+            async with offered(monitor, path) as number:
+                await machine.quiesce()
+                since = time.perf_counter()
+                await monitor.run("stop")
+                stage("stop")
+                pages, _ = await asyncio.gather(
+                    threads.by(thread, held.read, mapped, machine.ram_base, machine.inherited, room, unfinished),
+                    write_state(monitor, unfinished),
+                )
+                stage("save")
+                await put_above(monitor, node, layers.node_of(frozen.after.overlay), number)
+                machine.running.overlay = path
+                stage("layer")
+                await monitor.run("cont")
+                machine.release()
+                stage("continue")
         log.info("stood_still", milliseconds=round((time.perf_counter() - since) * 1000, 1))
         return pages
 
@@ -147,11 +145,11 @@ class Freezer:
         machine: QemuMachine,
         unfinished: Unfinished,
         frozen: "_Frozen",
-        pages: OwnPages | FileSum,
+        pages: OwnPages,
         snapshot_id: UUID,
     ) -> None:
         memory, state, _ = await asyncio.gather(
-            asyncio.to_thread(_write_memory, unfinished, pages),
+            asyncio.to_thread(held.write, pages, machine.ram_base, unfinished),
             asyncio.to_thread(unfinished.finish_state),
             asyncio.to_thread(self._snapshots.layers.settle, frozen.layer),
         )
@@ -273,22 +271,6 @@ class _Frozen:
     before: Chain
     after: Chain
     layer: str
-
-
-def _keep_memory(
-    machine: QemuMachine, mapped: MappedRam, unfinished: Unfinished, room: mmap.mmap | None
-) -> OwnPages | FileSum:
-    """Reads the machine's own pages, to be written when it has gone on. Of more than can be held so long it is what was
-    written: the machine stands still for longer, and the host's memory is not filled."""
-    own = own_pages(mapped, machine.ram_base, machine.inherited)
-    size = bytes_of(own)
-    if size > HELD_BYTES_MAX:
-        return unfinished.save_memory(mapped, own)
-    return OwnPages(own, memoryview(mapped.read(own, room))[:size])
-
-
-def _write_memory(unfinished: Unfinished, pages: OwnPages | FileSum) -> FileSum:
-    return unfinished.write_memory(pages) if isinstance(pages, OwnPages) else pages
 
 
 def _failure(error: BaseException, *, there: bool) -> BaseException:

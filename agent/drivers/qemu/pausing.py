@@ -5,7 +5,7 @@ import contextlib
 import os
 
 from agent.drivers.driver import StageMark
-from agent.drivers.qemu import disks, layers, ram, saved
+from agent.drivers.qemu import disks, layers, ram, saved, threads
 from agent.drivers.qemu.disks import DISK_FULL_ERRNOS
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import FileSum, PauseManifest
@@ -49,10 +49,11 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
     unfinished = saved.unfinished_pause(machine.folder, machine.incarnation)
     try:
         # Three things at once: our pages, QEMU's device state, and the disk's way to the platter.
-        async with asyncio.TaskGroup() as tasks:
-            memory = tasks.create_task(asyncio.to_thread(_save_memory, machine, unfinished))
-            state = tasks.create_task(save_state(machine.running.monitor, unfinished))
-            tasks.create_task(asyncio.to_thread(_sync_disk, machine))
+        with threads.own_thread() as thread:
+            async with asyncio.TaskGroup() as tasks:
+                memory = tasks.create_task(threads.by(thread, _save_memory, machine, unfinished))
+                state = tasks.create_task(save_state(machine.running.monitor, unfinished))
+                tasks.create_task(asyncio.to_thread(_sync_disk, machine))
         stage("save")
         manifest = PauseManifest(
             sandbox_id=str(spec.sandbox_id),

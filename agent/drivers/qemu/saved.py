@@ -7,10 +7,11 @@ the machine's own, so it stands on its image alone, however often the machine wa
 import contextlib
 import errno
 import hashlib
+import itertools
 import mmap
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 from agent.drivers.qemu import disks, layers, manifests
 from agent.drivers.qemu.layers import Chain
 from agent.drivers.qemu.manifests import FileSum, ManifestError, PauseManifest, SnapshotManifest
-from agent.drivers.qemu.ram import PAGE, Base, MappedRam, Runs, union, write_back
+from agent.drivers.qemu.ram import CHUNK_BYTES, PAGE, Base, MappedRam, Runs, union, write_back
 
 PREFIX = "pause-"
 UNFINISHED = "unfinished-"
@@ -72,29 +73,33 @@ class Unfinished:
 
         Raises: OSError, EOFError.
         """
-        return self._write_memory(own, ram.chunks(own))
+        return self.write_memory(own, ram.chunks(own))
 
-    def write_memory(self, pages: "OwnPages") -> FileSum:
-        """Writes and syncs pages that were read. Raises: OSError."""
-        return self._write_memory(pages.runs, (pages.content,))
+    def spill_memory(self, runs: Runs, content: Iterable[memoryview]) -> int:
+        """Writes the beginning of what `write_memory` writes the rest of, and neither syncs nor sums it: a machine
+        stands still meanwhile. How many bytes that are. Raises: OSError, EOFError."""
+        with (self._folder / MEMORY).open("xb", buffering=0) as file:
+            for part in itertools.chain((_header(runs),), content):
+                _write_all(file.fileno(), part)
+            return file.tell()
 
-    def _write_memory(self, runs: Runs, content: Iterable[memoryview]) -> FileSum:
-        """While one part is written, its sum is made and the ones before it are on their way to the disk."""
-        digest, size = hashlib.sha256(), 0
-        header = memoryview(np.uint64(len(runs)).tobytes() + runs.tobytes())
-        fd = os.open(self._folder / MEMORY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    def write_memory(self, runs: Runs, content: Iterable[memoryview], spilled_bytes: int = 0) -> FileSum:
+        """Writes and syncs pages, or those that come after what was spilled. While one part is written, its sum is made
+        and the ones before it are on their way to the disk. Raises: OSError, EOFError."""
+        digest = hashlib.sha256()
+        start = () if spilled_bytes else (_header(runs),)
+        fd = os.open(self._folder / MEMORY, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            size = os.lseek(fd, spilled_bytes, os.SEEK_SET)
             with ThreadPoolExecutor(1, "sum") as beside:
-                summing = beside.submit(digest.update, header)
-                _write_all(fd, header)
-                for part in content:
+                summing = beside.submit(_sum_beginning, fd, spilled_bytes, digest.update)
+                for part in itertools.chain(start, content):
                     summing.result()
                     summing = beside.submit(digest.update, part)
                     _write_all(fd, part)
                     write_back(fd, size, len(part))
                     size += len(part)
                 summing.result()
-            size = os.lseek(fd, 0, os.SEEK_CUR)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -131,14 +136,6 @@ class Unfinished:
             os.close(self.state_fd)
             self.state_fd = -1
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-@dataclass(frozen=True, slots=True)
-class OwnPages:
-    """Pages of a machine, and what they hold, one after the other."""
-
-    runs: Runs
-    content: memoryview
 
 
 def own_pages(ram: MappedRam, base: Base, inherited: Runs) -> Runs:
@@ -244,6 +241,15 @@ def open_state(folder: Path, files: Mapping[str, FileSum]) -> int:
         return os.open(folder / STATE, os.O_RDONLY | os.O_CLOEXEC)
     except (KeyError, FileNotFoundError) as error:
         raise ManifestError(f"{folder}: incomplete: {error!r}") from error
+
+
+def _header(runs: Runs) -> memoryview:
+    return memoryview(np.uint64(len(runs)).tobytes() + runs.tobytes())
+
+
+def _sum_beginning(fd: int, size: int, update: Callable[[bytes], None]) -> None:
+    for offset in range(0, size, CHUNK_BYTES):
+        update(os.pread(fd, min(CHUNK_BYTES, size - offset), offset))
 
 
 def _write_all(fd: int, view: memoryview) -> None:

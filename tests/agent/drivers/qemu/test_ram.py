@@ -47,10 +47,15 @@ def test_pages_are_read_whole_or_in_chunks() -> None:
     own = [page for page in range(pages) if page % 7 and page > 100]
     runs = ram.runs_of(np.array(own, np.intp))
     expected = b"".join(content[page * ram.PAGE : (page + 1) * ram.PAGE] for page in own)
-    assert mapped.read(runs)[: len(expected)] == expected
+    read = bytearray(len(expected))
+    mapped.read(runs, memoryview(read))
+    assert read == expected
     # a chunk is filled again for the next one
     chunks = [bytes(chunk) for chunk in mapped.chunks(runs)]
     assert b"".join(chunks) == expected
     assert {len(chunk) for chunk in chunks[:-1]} == {ram.CHUNK_BYTES}
     assert list(mapped.chunks(ram.runs_of(np.array([], np.intp)))) == []
-    assert mapped.room(0) is None
+    for count in (0, 1, 3, 500, len(own) - 1, len(own)):
+        first, rest = ram.parted(runs, count)
+        assert [*ram.pages_of(first), *ram.pages_of(rest)] == own
+        assert len(ram.pages_of(first)) == count

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from agent.drivers.driver import QUARANTINE, NewTemplate
-from agent.drivers.qemu import QemuDriver, freezing, layers, manifests, saved
+from agent.drivers.qemu import QemuDriver, held, layers, manifests, saved
 from agent.drivers.qemu.disks import blocks_of
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.monitor import MonitorError
@@ -63,11 +63,11 @@ async def template(driver: QemuDriver, spec: Spec, machine: QemuMachine | None) 
     return snapshot_id
 
 
-@pytest.mark.parametrize("held_bytes_max", [freezing.HELD_BYTES_MAX, 0])
+@pytest.mark.parametrize("held_bytes_max", [1 << 30, 1 << 20])
 async def test_forks_have_their_parents_memory_and_files_and_are_their_own(
     driver: QemuDriver, monkeypatch: pytest.MonkeyPatch, held_bytes_max: int
 ) -> None:
-    monkeypatch.setattr(freezing, "HELD_BYTES_MAX", held_bytes_max)
+    monkeypatch.setattr(held, "bytes_max", lambda: held_bytes_max)
     spec = new_spec(COLOUR="green")
     parent = await start(driver, spec)
     await shell(parent, "echo of the parent > /root/file; head -c 1000000 /dev/urandom > /dev/shm/noise")
