@@ -60,8 +60,12 @@ class GuestLink:
         if identity.unix_ns and len(answer) == wire.TIME.size:
             read_ns = wire.TIME.unpack(answer)[0]
             if behind_ns := await clock.error_ns(identity.unix_ns, read_ns, self._clock_ns):
-                # Nobody waits for it: what is asked of the guest from now on comes behind it.
-                Stream(self._channel, wire.CLOCK, wire.TIME.pack(behind_ns), answers=_ACKNOWLEDGED)
+                self.set_forward(behind_ns)
+
+    def set_forward(self, nanoseconds: int) -> None:
+        """Has the guest set its clock forward by so much. Nobody waits for it: what is asked of the guest from now on
+        comes behind it. Raises: AgentError if it cannot be asked for."""
+        Stream(self._channel, wire.CLOCK, wire.TIME.pack(nanoseconds), answers=_ACKNOWLEDGED)
 
     async def _clock_ns(self) -> int:
         answer = await self._acknowledged(wire.CLOCK, wire.TIME.pack(0), IDENTIFY_SECONDS)

@@ -121,9 +121,7 @@ class Freezer:
         path = machine.folder / frozen.after.overlay
         with threads.own_thread() as thread:
             async with offered(monitor, path) as number:
-                await machine.quiesce()
-                since = time.perf_counter()
-                await monitor.run("stop")
+                await machine.stand_still()
                 stage("stop")
                 pages, _ = await asyncio.gather(
                     threads.by(thread, held.read, mapped, machine.ram_base, machine.inherited, room, unfinished),
@@ -133,10 +131,9 @@ class Freezer:
                 await put_above(monitor, node, layers.node_of(frozen.after.overlay), number)
                 machine.running.overlay = path
                 stage("layer")
-                await monitor.run("cont")
-                machine.release()
+                seconds = await machine.go_on()
                 stage("continue")
-        log.info("stood_still", milliseconds=round((time.perf_counter() - since) * 1000, 1))
+        log.info("stood_still", milliseconds=round(seconds * 1000, 1))
         return pages
 
     async def _publish(

@@ -14,6 +14,7 @@ from agent.drivers.driver import Command, Death, FileReader, Process, ProcessIde
 from agent.drivers.qemu import ram, records, sockets
 from agent.drivers.qemu.images import Image
 from agent.drivers.qemu.launch import RUN, Running
+from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.ram import Base
 from agent.errors import AgentError, Code
 from agent.link.link import GuestLink, Identity
@@ -44,6 +45,9 @@ class QemuMachine:
         self._link: GuestLink | None = None
         self._linking = asyncio.Lock()
         self._asked_to_end = False
+        self._still_since_ns: int | None = None
+        self._behind_ns = 0
+        """By how much its guest's clock is behind, as far as it has not been told."""
         self._death: asyncio.Future[Death] = asyncio.get_running_loop().create_future()
 
     @property
@@ -75,6 +79,7 @@ class QemuMachine:
             except OSError as error:
                 raise AgentError(Code.MACHINE_GONE, "The machine has ended.", detail=str(error)) from error
             self._link = await GuestLink.open(connection, deadline_seconds=deadline_seconds)
+            self._tell_time()
             return self._link
 
     async def identify(self, spec: Spec, deadline_seconds: float) -> None:
@@ -83,6 +88,7 @@ class QemuMachine:
         Raises: AgentError.
         """
         link = await self.link(deadline_seconds)
+        self._behind_ns = 0  # it is told what time it is
         await link.identify(
             Identity(
                 sandbox_id=f"sb-{spec.sandbox_id}",
@@ -127,20 +133,42 @@ class QemuMachine:
         """Whether the kernel ended a process of this machine at its memory limit."""
         return self.running.group is not None and self.running.group.out_of_memory_kills() > 0
 
-    async def quiesce(self) -> None:
-        """Before it is stopped: nothing is on its way to the guest, and requests wait. Until `release`."""
+    async def stand_still(self) -> None:
+        """Stops its guest, and the guest's clock with it: nothing is on its way to it, and requests wait. Until
+        `go_on`, also after a failure. Raises: MonitorError: it runs, as far as QEMU says."""
         if self._link is not None:
             await self._link.quiesce()
+        if self._still_since_ns is None:
+            self._still_since_ns = time.monotonic_ns()
+        try:
+            await self.running.monitor.run("stop")
+        except MonitorError:
+            self._still_since_ns = None
+            raise
+
+    async def go_on(self) -> float:
+        """Ends `stand_still` and has the guest set its clock forward by as long as that was; nobody waits for the
+        guest. How many seconds it stood still. Raises: MonitorError: it stands still, and requests wait."""
+        until_ns = time.monotonic_ns()
+        await self.running.monitor.run("cont")
+        still_ns = 0 if self._still_since_ns is None else until_ns - self._still_since_ns
+        self._still_since_ns = None
+        self._behind_ns += still_ns
+        self.release()
+        self._tell_time()
+        return still_ns / 1e9
 
     def release(self) -> None:
-        """Ends `quiesce`."""
+        """Requests wait no longer: the guest goes on, or is gone."""
         if self._link is not None:
             self._link.release()
 
-    async def stand_still(self) -> None:
-        """Stops a machine that waits for its sandbox, with its connection to the guest open. Raises: MonitorError."""
-        await self.quiesce()
-        await self.running.monitor.run("stop")
+    def _tell_time(self) -> None:
+        """Where the guest cannot be told now, it is when it is connected to again, or stands still again."""
+        if self._behind_ns and self._link is not None:
+            with contextlib.suppress(AgentError):
+                self._link.set_forward(self._behind_ns)
+                self._behind_ns = 0
 
     async def hand_over(self, folder: Path, incarnation: UUID) -> None:
         """Gives a machine that stands still to a sandbox: its files under the sandbox's name, this run, and it goes on.
@@ -157,8 +185,8 @@ class QemuMachine:
         self.folder, self._incarnation = folder, incarnation
         if self.running.group is not None:
             self.running.group.come_forward()
-        await self.running.monitor.run("cont")
-        self.release()
+        self._still_since_ns = None  # its identity says what time it is
+        await self.go_on()
 
     async def end(self) -> None:
         """Ends it because the agent was told to; returns when it is gone and what it held is given back."""

@@ -23,11 +23,9 @@ async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seco
 
     Raises: AgentError PAUSE_FAILED, DISK_FULL, MACHINE_GONE.
     """
-    running = machine.running
     try:
         async with asyncio.timeout(timeout_seconds):
-            await machine.quiesce()
-            await running.monitor.run("stop")
+            await machine.stand_still()
             stage("stop")
             await _write(spec, machine, qemu_version, stage)
     except (MonitorError, OSError, LookupError, EOFError, ValueError, TimeoutError, asyncio.CancelledError) as error:
@@ -114,7 +112,7 @@ def _sync_disk(machine: QemuMachine) -> None:
 async def goes_on(machine: QemuMachine) -> bool:
     """After a failure: as if nothing had been asked. Answers whether the machine is still there."""
     try:
-        await machine.running.monitor.run("cont")
+        await machine.go_on()
     except MonitorError:
         # Its connection ends a moment before the process does.
         with contextlib.suppress(TimeoutError):

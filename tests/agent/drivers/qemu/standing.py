@@ -25,6 +25,8 @@ from agent.drivers.qemu.proofs import Prover
 from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.snapshots import Snapshots
 from agent.drivers.qemu.tasks import Tasks
+from agent.errors import AgentError, Code
+from agent.link.link import GuestLink
 from agent.machine import Spec
 from tests.agent.drivers.qemu.laboratory import new_spec
 
@@ -84,6 +86,26 @@ class Qemu:
 
 
 @dataclass
+class Link:
+    """Of a guest that is told by how much its clock is behind."""
+
+    told_ns: list[int] = field(default_factory=list)
+    quiet: bool = False
+    is_lost: bool = False
+
+    async def quiesce(self) -> None:
+        self.quiet = True
+
+    def release(self) -> None:
+        self.quiet = False
+
+    def set_forward(self, nanoseconds: int) -> None:
+        if self.is_lost:
+            raise AgentError(Code.MACHINE_GONE, "The connection to the guest was closed.")
+        self.told_ns.append(nanoseconds)
+
+
+@dataclass
 class Host:
     """The folders of a host, with one machine on it."""
 
@@ -93,6 +115,7 @@ class Host:
     snapshots: Snapshots
     freezer: Freezer
     memory: mmap.mmap
+    link: Link
 
     @property
     def layers(self) -> list[str]:
@@ -117,12 +140,14 @@ def standing(data_dir: Path, base: Base = Base.IMAGE) -> Iterator[Host]:
     qemu, tasks = Qemu(folder / OVERLAY), Tasks()
     image = Image(data_dir, _manifest(spec))
     machine = QemuMachine(folder, image, uuid4(), cast("Running", qemu), base)
+    link = Link()
+    machine._link = cast("GuestLink", link)
     prover = Prover(data_dir, snapshots, tasks)
     fd = os.open(ram.EMPTY, os.O_RDWR) if base is Base.EMPTY else ram.new_ram(RAM_BYTES)
     with mmap.mmap(fd, RAM_BYTES, mmap.MAP_PRIVATE) as memory:
         os.close(fd)
         try:
-            yield Host(spec, qemu, machine, snapshots, Freezer(snapshots, prover), memory)
+            yield Host(spec, qemu, machine, snapshots, Freezer(snapshots, prover), memory, link)
         finally:
             prover.close()
             snapshots.close()

@@ -10,6 +10,8 @@ import pytest
 from agent.drivers.driver import NewTemplate
 from agent.drivers.qemu import QemuDriver
 from agent.drivers.qemu.machine import QemuMachine
+from agent.drivers.qemu.monitor import MonitorError
+from agent.errors import AgentError, Code
 from agent.machine import TemplateType
 from tests.agent.drivers.qemu.laboratory import NO_STAGES, new_spec, resume, run, shell, start
 from tests.waiting import eventually
@@ -18,6 +20,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(240)]
 ANSWER_SECONDS = 15.0
 CLOCK_SECONDS_MAX = 0.05
 CLOCK_QUESTIONS = 3
+STANDSTILLS = 6
 DRAWN = 7
 
 # Connections without a network: in repair mode the kernel takes the caller's word for them. One leads out by IPv4, one
@@ -144,3 +147,32 @@ async def _clock_error_seconds(machine: QemuMachine) -> float:
         after = time.time()
         best = min(best, max(before - told, told - after, 0.0))
     return best
+
+
+async def test_a_machine_that_stood_still_and_went_on_knows_the_time(
+    driver: QemuDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = new_spec()
+    machine = await start(driver, spec)
+    monitor = machine.running.monitor
+    real, refused = monitor.run, False
+
+    async def slow(command: str, /, **arguments: object) -> object:
+        if command == "xen-save-devices-state":
+            await asyncio.sleep(CLOCK_SECONDS_MAX)  # not a wait: the machine stands still for longer
+            if refused:
+                raise MonitorError("refused by the test")
+        return await real(command, **arguments)
+
+    monkeypatch.setattr(monitor, "run", slow)
+    for _ in range(STANDSTILLS):
+        kept = uuid4()
+        await driver.snapshot(spec, machine, kept, NO_STAGES)
+        await driver.drop_snapshot(kept)
+    assert await _clock_error_seconds(machine) < CLOCK_SECONDS_MAX
+    refused = True
+    for _ in range(STANDSTILLS):
+        with pytest.raises(AgentError) as failure:
+            await driver.pause(spec, machine, NO_STAGES)
+        assert failure.value.code is Code.PAUSE_FAILED
+    assert await _clock_error_seconds(machine) < CLOCK_SECONDS_MAX

@@ -4,16 +4,20 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
 
 from agent.drivers.qemu import held
+from agent.drivers.qemu.monitor import MonitorError
+from agent.drivers.qemu.pausing import save
 from agent.drivers.qemu.ram import PAGE, Base
+from agent.errors import AgentError
 from tests.agent.drivers.qemu.laboratory import NO_STAGES
-from tests.agent.drivers.qemu.standing import RAM_BYTES, Host, standing
+from tests.agent.drivers.qemu.standing import RAM_BYTES, Hook, Host, standing
 
 DEADLINE_SECONDS = 20.0
 
@@ -83,3 +87,63 @@ async def test_a_machine_that_stands_still_waits_for_nobody_elses_work(tmp_path:
         host.qemu.before["cont"] = gone_on.set
         await host.freezer.keep_running(host.spec, host.machine, uuid4(), DEADLINE_SECONDS, NO_STAGES)
         assert await busy[0], "it had gone on before the other work was done"
+
+
+STILL_SECONDS, SHORT_SECONDS = 0.1, 0.2
+SNAPSHOT = UUID(int=1)
+
+
+async def still_for_long() -> None:
+    await asyncio.sleep(STILL_SECONDS)  # not a wait: the machine stands still for so long
+
+
+async def still_and_refused() -> None:
+    await still_for_long()
+    raise MonitorError("refused by the test")
+
+
+async def test_a_guest_is_told_how_long_it_stood_still(tmp_path: Path) -> None:
+    with standing(tmp_path) as host:
+        host.qemu.before["blockdev-snapshot"] = still_for_long
+        for _ in range(2):
+            await host.freezer.keep_running(host.spec, host.machine, uuid4(), DEADLINE_SECONDS, NO_STAGES)
+        assert len(host.link.told_ns) == 2
+        assert min(host.link.told_ns) >= STILL_SECONDS * 1e9
+        assert not host.link.quiet
+
+
+async def test_a_guest_is_told_after_a_failure_too_and_of_no_standstill_that_was_none(tmp_path: Path) -> None:
+    with standing(tmp_path) as host:
+        keep = partial(host.freezer.keep_running, host.spec, host.machine, uuid4(), DEADLINE_SECONDS, NO_STAGES)
+        pause = partial(save, host.spec, host.machine, host.qemu.qemu_version, DEADLINE_SECONDS, NO_STAGES)
+        for command, count in {"xen-save-devices-state": 1, "cont": 1, "stop": 0}.items():
+            for attempt in (keep, pause):
+                host.qemu.before[command] = once(host, command)
+                host.link.told_ns.clear()
+                if command == "cont" and attempt is pause:
+                    continue
+                with pytest.raises(AgentError):
+                    await attempt()
+                assert len(host.link.told_ns) == count
+                assert all(told >= STILL_SECONDS * 1e9 for told in host.link.told_ns)
+                assert host.qemu.runs
+                assert not host.link.quiet
+
+
+def once(host: Host, command: str) -> Hook:
+    async def refuse() -> None:
+        del host.qemu.before[command]
+        await still_and_refused()
+
+    return refuse
+
+
+async def test_a_guest_that_cannot_be_told_now_is_told_later(tmp_path: Path) -> None:
+    with standing(tmp_path) as host:
+        host.qemu.before["blockdev-snapshot"] = still_for_long
+        host.link.is_lost = True
+        await host.freezer.keep_running(host.spec, host.machine, uuid4(), DEADLINE_SECONDS, NO_STAGES)
+        host.link.is_lost = False
+        await host.freezer.keep_running(host.spec, host.machine, uuid4(), DEADLINE_SECONDS, NO_STAGES)
+        [told_ns] = host.link.told_ns
+        assert told_ns >= 2 * STILL_SECONDS * 1e9
