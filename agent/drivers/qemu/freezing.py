@@ -6,6 +6,7 @@ meanwhile, either nothing counts or all of it: `overlays.settle_chain` is what a
 """
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from agent.errors import AgentError, Code
 from agent.images.build import copy_sparse
 from agent.machine import Spec
 
+COPY = "overlay"  # of one that is paused, until it is a layer
 _FAILURES = (MonitorError, OSError, LookupError, EOFError, ValueError, TimeoutError, asyncio.CancelledError)
 log = structlog.get_logger()
 
@@ -209,13 +211,18 @@ class Freezer:
 
         Raises: AgentError IMAGE_MISMATCH, SNAPSHOT_FAILED (also for too many layers), DISK_FULL.
         """
+        try:
+            pause_dir, pause = await threads.by(None, saved.fitting, machine_dir)
+        except (ManifestError, OSError, ValueError) as error:
+            message = "What was saved of this sandbox is damaged, or not there."
+            raise AgentError(Code.IMAGE_MISMATCH, message, detail=str(error)) from error
         unfinished: Unfinished | None = None
         try:
-            pause_dir, pause = saved.latest(machine_dir)
             unfinished = self._begin(snapshot_id)
+            copy = await threads.by(None, _copy_paused, machine_dir, pause_dir, unfinished)
+            stage("save")
             async with self._snapshots.naming:
-                names = await asyncio.to_thread(self._copy_paused, machine_dir, pause_dir, unfinished)
-                stage("save")
+                layer = await threads.by(None, self._name_copy, copy)
                 manifest = self._manifest(
                     spec,
                     snapshot_id,
@@ -224,15 +231,12 @@ class Freezer:
                     qemu_version=pause.qemu_version,
                     accelerator=pause.accelerator,
                     ram_base=pause.ram_base,
-                    names=names,
+                    names=(layer, *layers.read(machine_dir).layers),
                     files=pause.files,
                 )
-                await asyncio.to_thread(unfinished.publish, manifest)
+                await threads.by(None, unfinished.publish, manifest)
             stage("sync")
-            self._prover.sum_later(names[0])
-        except ManifestError as error:
-            message = "What was saved of this sandbox is damaged, or not there."
-            raise AgentError(Code.IMAGE_MISMATCH, message, detail=str(error)) from error
+            self._prover.sum_later(layer)
         except _FAILURES as error:
             if unfinished is not None:
                 unfinished.withdraw()
@@ -242,23 +246,29 @@ class Freezer:
             if unfinished is not None:
                 unfinished.close()
 
-    def _copy_paused(self, machine_dir: Path, pause_dir: Path, unfinished: Unfinished) -> tuple[str, ...]:
-        chain = layers.read(machine_dir)
-        if len(chain.layers) >= LAYERS_MOST:
-            message = f"The sandbox's disk lies in {LAYERS_MOST} layers: resume it, then they can be brought together."
-            raise AgentError(Code.SNAPSHOT_FAILED, message)
-        copy = machine_dir / f"{UNFINISHED}layer"
-        copy.unlink(missing_ok=True)
-        try:
-            copy_sparse(machine_dir / chain.overlay, copy)
-            layer = self._snapshots.layers.link(copy)
-        finally:
-            copy.unlink(missing_ok=True)
+    def _name_copy(self, copy: Path) -> str:
+        """What was copied and synced is a layer from here on, and lies nowhere else."""
+        layer = self._snapshots.layers.link(copy)
+        copy.unlink()
         self._snapshots.layers.settle(layer)
-        for name in (MEMORY, STATE):
-            (unfinished.folder / name).unlink(missing_ok=True)
-            (unfinished.folder / name).hardlink_to(pause_dir / name)
-        return (layer, *chain.layers)
+        return layer
+
+
+def _copy_paused(machine_dir: Path, pause_dir: Path, unfinished: Unfinished) -> Path:
+    """Fills the folder of a snapshot: links of the memory, and a synced copy of the overlay, which is returned. There
+    nobody else removes it. May take long: nobody waits for it but who asked."""
+    chain = layers.read(machine_dir)
+    if len(chain.layers) >= LAYERS_MOST:
+        message = f"The sandbox's disk lies in {LAYERS_MOST} layers: resume it, then they can be brought together."
+        raise AgentError(Code.SNAPSHOT_FAILED, message)
+    for name in (MEMORY, STATE):
+        (unfinished.folder / name).unlink(missing_ok=True)
+        (unfinished.folder / name).hardlink_to(pause_dir / name)
+    copy = unfinished.folder / COPY
+    copy_sparse(machine_dir / chain.overlay, copy)
+    with copy.open("rb") as file:
+        os.fsync(file.fileno())
+    return copy
 
 
 @dataclass(frozen=True, slots=True)

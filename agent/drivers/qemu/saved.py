@@ -182,10 +182,18 @@ def discard_pauses(machine_dir: Path) -> None:
 def is_complete(machine_dir: Path) -> bool:
     """Whether there is a pause that fits its disk. Checksums are proved when it is resumed."""
     try:
-        _, manifest = latest(machine_dir)
-        return manifest.disk_stamp == disks.stamp(layers.overlay(machine_dir))
+        fitting(machine_dir)
     except (ManifestError, OSError, ValueError):
         return False
+    return True
+
+
+def fitting(machine_dir: Path) -> tuple[Path, PauseManifest]:
+    """The last complete pause, if its disk was not written to after it. Raises: ManifestError, OSError, ValueError."""
+    folder, manifest = latest(machine_dir)
+    if manifest.disk_stamp != disks.stamp(layers.overlay(machine_dir)):
+        raise ManifestError("the disk was written to after its memory was saved")
+    return folder, manifest
 
 
 def latest(machine_dir: Path) -> tuple[Path, PauseManifest]:

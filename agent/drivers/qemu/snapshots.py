@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 
 from agent.drivers.driver import Leftover
-from agent.drivers.qemu import disks, manifests, ram, saved
+from agent.drivers.qemu import disks, manifests, ram, saved, threads
 from agent.drivers.qemu.layers import Layers
 from agent.drivers.qemu.manifests import ManifestError, SnapshotManifest
 from agent.drivers.qemu.ram import Runs
@@ -41,7 +42,7 @@ class Snapshots:
         self._standing = standing
         self._loaded: dict[UUID, Snapshot] = {}
         self._merged: dict[UUID, int] = {}
-        self._loading = asyncio.Lock()
+        self._turns = WeakValueDictionary[UUID, asyncio.Lock]()
         self.naming = asyncio.Lock()
         """Held while a layer has a name that nothing mentions yet, and while such layers are removed."""
 
@@ -66,10 +67,14 @@ class Snapshots:
 
     async def load(self, snapshot_id: UUID) -> Snapshot:
         """A snapshot, read and proved once for all who start from it. Raises: AgentError UNKNOWN_SNAPSHOT."""
-        async with self._loading:
+        async with self._turn(snapshot_id):
             if snapshot_id not in self._loaded:
-                self._loaded[snapshot_id] = await asyncio.to_thread(self._load, snapshot_id)
+                self._loaded[snapshot_id] = await threads.by(None, self._load, snapshot_id)
             return self._loaded[snapshot_id]
+
+    def _turn(self, snapshot_id: UUID) -> asyncio.Lock:
+        """Held while a snapshot is read, merged or dropped: each has its own, for as long as somebody waits for it."""
+        return self._turns.setdefault(snapshot_id, asyncio.Lock())
 
     def _load(self, snapshot_id: UUID) -> Snapshot:
         manifest, folder = self.manifest(snapshot_id), self.folder / str(snapshot_id)
@@ -86,14 +91,16 @@ class Snapshots:
     async def ram(self, snapshot: Snapshot, base: int | None) -> int:
         """Its memory as one sealed file upon `base` (None: zeros), made once for all who start from it: they share what
         they do not write to. It stays this object's, until the snapshot is dropped. Raises: OSError."""
-        async with self._loading:
-            name = UUID(snapshot.manifest.snapshot_id)
+        name = UUID(snapshot.manifest.snapshot_id)
+        async with self._turn(name):
             if name not in self._merged:
-                size_bytes = snapshot.manifest.memory_mb << 20
-                self._merged[name] = await asyncio.to_thread(
-                    ram.merged, base, snapshot.runs, snapshot.content, size_bytes
-                )
+                await threads.by(None, self._merge, name, base, snapshot)
             return self._merged[name]
+
+    def _merge(self, name: UUID, base: int | None, snapshot: Snapshot) -> None:
+        """Kept by the thread itself: whoever waited for it may be gone by then."""
+        size_bytes = snapshot.manifest.memory_mb << 20
+        self._merged[name] = ram.merged(base, snapshot.runs, snapshot.content, size_bytes)
 
     def close(self) -> None:
         """Lets go of memory; machines that map it keep it."""
@@ -107,16 +114,16 @@ class Snapshots:
 
     async def drop(self, snapshot_id: UUID) -> None:
         """Forgets it, and layers that nothing else stands on. May be repeated."""
-        async with self._loading:
-            self._let_go(snapshot_id)
         folder = self.folder / str(snapshot_id)
-        if folder.exists():
-            await self.remove(folder)
+        async with self._turn(snapshot_id):
+            self._let_go(snapshot_id)
+            if folder.exists():
+                await self.remove(folder)
 
     async def remove(self, folder: Path) -> None:
         """Removes a snapshot or a sandbox, and layers that nothing else stands on."""
-        footing = await asyncio.to_thread(stands_on, folder)
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        footing = await threads.by(None, stands_on, folder)
+        await threads.by(None, shutil.rmtree, folder, ignore_errors=True)
         if footing.layers:
             await self.let_go(footing.layers, footing.image)
 

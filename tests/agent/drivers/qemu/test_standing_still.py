@@ -11,11 +11,13 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 
-from agent.drivers.qemu import held
+from agent.drivers.qemu import freezing, held, ram
 from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.pausing import save
 from agent.drivers.qemu.ram import PAGE, Base
-from agent.errors import AgentError
+from agent.drivers.qemu.snapshots import Snapshot
+from agent.errors import AgentError, Code
+from agent.images.build import copy_sparse
 from tests.agent.drivers.qemu.laboratory import NO_STAGES
 from tests.agent.drivers.qemu.standing import RAM_BYTES, Hook, Host, standing
 
@@ -147,3 +149,105 @@ async def test_a_guest_that_cannot_be_told_now_is_told_later(tmp_path: Path) -> 
         await host.freezer.keep_running(host.spec, host.machine, uuid4(), DEADLINE_SECONDS, NO_STAGES)
         [told_ns] = host.link.told_ns
         assert told_ns >= 2 * STILL_SECONDS * 1e9
+
+
+async def paused(host: Host) -> None:
+    pages_of(host)
+    await save(host.spec, host.machine, host.qemu.qemu_version, DEADLINE_SECONDS, NO_STAGES)
+
+
+async def test_a_paused_sandbox_whose_disk_moved_on_is_not_kept(tmp_path: Path) -> None:
+    with standing(tmp_path) as host:
+        await paused(host)
+        os.utime(host.qemu.overlay)
+        with pytest.raises(AgentError) as refusal:
+            await host.freezer.keep_paused(host.spec, host.machine.folder, uuid4(), NO_STAGES)
+        assert refusal.value.code is Code.IMAGE_MISMATCH
+        assert host.snapshots.all() == frozenset()
+        assert host.layers == []
+
+
+async def test_others_name_layers_while_a_paused_disk_is_copied_and_nothing_of_it_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with standing(tmp_path) as host:
+        await paused(host)
+        overlay, snapshot_id = host.qemu.overlay.read_bytes(), uuid4()
+        begun, swept = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def slow(source: Path, target: Path) -> None:
+            copy_sparse(source, target)
+            loop.call_soon_threadsafe(begun.set)
+            assert swept.wait(DEADLINE_SECONDS)
+
+        monkeypatch.setattr(freezing, "copy_sparse", slow)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(host.freezer.keep_paused(host.spec, host.machine.folder, snapshot_id, NO_STAGES))
+            await begun.wait()
+            async with asyncio.timeout(DEADLINE_SECONDS / 2):
+                await host.snapshots.sweep()
+            swept.set()
+        [name] = host.snapshots.manifest(snapshot_id).layers
+        assert host.layers == [name]
+        assert host.snapshots.layers.path(name).read_bytes() == overlay
+        assert sorted(path.name for path in (host.snapshots.folder / str(snapshot_id)).iterdir()) == [
+            "manifest.json",
+            "memory",
+            "state",
+        ]
+
+
+async def test_a_snapshot_that_is_read_slowly_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with standing(tmp_path) as host:
+        await paused(host)
+        slow, quick = uuid4(), uuid4()
+        for snapshot_id in (slow, quick):
+            await host.freezer.keep_paused(host.spec, host.machine.folder, snapshot_id, NO_STAGES)
+        begun, read = asyncio.Event(), threading.Event()
+        loop, load = asyncio.get_running_loop(), host.snapshots._load
+
+        def hold(snapshot_id: UUID) -> Snapshot:
+            if snapshot_id == slow:
+                loop.call_soon_threadsafe(begun.set)
+                assert read.wait(DEADLINE_SECONDS)
+            return load(snapshot_id)
+
+        monkeypatch.setattr(host.snapshots, "_load", hold)
+        async with asyncio.TaskGroup() as group:
+            first, second = (group.create_task(host.snapshots.load(slow)) for _ in range(2))
+            await begun.wait()
+            async with asyncio.timeout(DEADLINE_SECONDS / 2):
+                await host.snapshots.ram(await host.snapshots.load(quick), None)
+                await host.snapshots.drop(quick)
+            read.set()
+        assert first.result() is second.result(), "it was read once"
+
+
+async def test_memory_that_was_merged_for_somebody_who_left_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with standing(tmp_path) as host:
+        await paused(host)
+        snapshot_id = uuid4()
+        await host.freezer.keep_paused(host.spec, host.machine.folder, snapshot_id, NO_STAGES)
+        snapshot = await host.snapshots.load(snapshot_id)
+        begun, left = asyncio.Event(), threading.Event()
+        loop, merged, made = asyncio.get_running_loop(), ram.merged, list[int]()
+
+        def slow(base: int | None, runs: ram.Runs, content: memoryview, size_bytes: int) -> int:
+            loop.call_soon_threadsafe(begun.set)
+            assert left.wait(DEADLINE_SECONDS)
+            made.append(merged(base, runs, content, size_bytes))
+            return made[-1]
+
+        monkeypatch.setattr(ram, "merged", slow)
+        asking = asyncio.ensure_future(host.snapshots.ram(snapshot, None))
+        await begun.wait()
+        asking.cancel()
+        loop.call_soon(left.set)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert [await host.snapshots.ram(snapshot, None)] == made
