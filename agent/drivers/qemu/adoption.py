@@ -89,6 +89,7 @@ class Adopter:
         )
         running.end_with_guest(self.tasks)
         machine = QemuMachine(folder, image, incarnation, running, Base(record.ram_base))
+        machine.chain_settled = False
         if status in STOPPED:
             # Its guest stopped while no agent looked: whoever adopts it hears of that as of any other death.
             monitor.shutdown_reason = "guest-reset"
@@ -123,8 +124,9 @@ class Adopter:
             log.warning("adopted_without_answer", sandbox_id=str(spec.sandbox_id), reason=error.message)
 
     def _pause_is_complete(self, folder: Path, incarnation: UUID) -> bool:
-        with contextlib.suppress(ManifestError):
-            return saved.latest(folder)[1].incarnation == str(incarnation)
+        """And fits its disk: one that does not would not be resumed, and its QEMU has all that there is."""
+        with contextlib.suppress(ManifestError, OSError, ValueError):
+            return saved.fitting(folder)[1].incarnation == str(incarnation)
         return False
 
     def _image(self, content_id: str) -> Image:

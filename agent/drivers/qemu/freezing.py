@@ -23,12 +23,13 @@ from agent.drivers.qemu.layers import LAYERS_MAX, LAYERS_MOST, Chain
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import FileSum, ManifestError, SnapshotManifest
 from agent.drivers.qemu.monitor import MonitorError
-from agent.drivers.qemu.overlays import offered, put_above, settle_chain
+from agent.drivers.qemu.overlays import make_sure, offered, put_above, settle_chain
 from agent.drivers.qemu.pausing import goes_on, write_state
 from agent.drivers.qemu.proofs import Prover
 from agent.drivers.qemu.saved import MEMORY, STATE, Unfinished
 from agent.drivers.qemu.snapshots import UNFINISHED, Snapshots
 from agent.drivers.qemu.streaming import bring_together
+from agent.drivers.qemu.tasks import together
 from agent.errors import AgentError, Code
 from agent.images.build import copy_sparse
 from agent.machine import Spec
@@ -55,10 +56,11 @@ class Freezer:
         await self._bound_layers(machine, timeout_seconds)
         started = time.perf_counter()
         unfinished: Unfinished | None = None
-        frozen: _Frozen | None = None
+        before: Chain | None = None
         try:
             async with asyncio.timeout(timeout_seconds):
                 unfinished = self._begin(snapshot_id)
+                before = layers.read(machine.folder)
                 frozen = await self._prepare(spec, machine)
                 pages = await self._freeze(machine, unfinished, frozen, stage)
                 await self._publish(spec, machine, unfinished, frozen, pages, snapshot_id)
@@ -68,8 +70,8 @@ class Freezer:
             if unfinished is not None:
                 unfinished.withdraw()
             there = await goes_on(machine)
-            if frozen is not None:
-                await asyncio.shield(self._undo(machine, frozen))
+            if before is not None:
+                await asyncio.shield(self._undo(machine, before))
             raise _failure(error, there=there) from error
         finally:
             if unfinished is not None:
@@ -80,8 +82,10 @@ class Freezer:
 
     async def _bound_layers(self, machine: QemuMachine, timeout_seconds: float) -> None:
         """Before there would be too many of them. The guest goes on meanwhile."""
-        must = False
+        must = True
         try:
+            await make_sure(machine)
+            must = False
             former = layers.read(machine.folder).layers
             if (count := len(former)) < LAYERS_MAX:
                 return
@@ -102,15 +106,21 @@ class Freezer:
         """While the guest still runs: a new overlay, the layer's name, and a note that tells of both. Whoever reads it
         before QEMU writes to the new overlay finds the same disk: an empty overlay upon what is written to now."""
         async with self._snapshots.naming:
-            return await asyncio.to_thread(self._name_layer, spec, machine)
+            machine.chain_settled = False
+            return await threads.by(None, self._name_layer, spec, machine)
 
     def _name_layer(self, spec: Spec, machine: QemuMachine) -> "_Frozen":
         chain = layers.noted(machine.folder)
         overlay = layers.next_overlay()
-        disks.make_overlay(machine.folder / overlay, spec.disk_size_mb)
         layer = self._snapshots.layers.link(machine.folder / chain.overlay)
+        disks.make_overlay(machine.folder / overlay, spec.disk_size_mb)
         frozen = _Frozen(chain, chain.frozen(layer, overlay), layer)
-        layers.write(machine.folder, frozen.after)
+        try:
+            layers.write(machine.folder, frozen.after)
+        except OSError:
+            if layers.read(machine.folder) == chain:
+                (machine.folder / overlay).unlink()
+            raise
         return frozen
 
     async def _freeze(
@@ -125,18 +135,19 @@ class Freezer:
             async with offered(monitor, path) as number:
                 await machine.stand_still()
                 stage("stop")
-                pages, _ = await asyncio.gather(
-                    threads.by(thread, held.read, mapped, machine.ram_base, machine.inherited, room, unfinished),
-                    write_state(monitor, unfinished),
-                )
+                async with together() as tasks:
+                    pages = tasks.create_task(
+                        threads.by(thread, held.read, mapped, machine.ram_base, machine.inherited, room, unfinished)
+                    )
+                    tasks.create_task(write_state(monitor, unfinished))
                 stage("save")
                 await put_above(monitor, node, layers.node_of(frozen.after.overlay), number)
-                machine.running.overlay = path
+                machine.running.overlay, machine.chain_settled = path, True
                 stage("layer")
                 seconds = await machine.go_on()
                 stage("continue")
         log.info("stood_still", milliseconds=round(seconds * 1000, 1))
-        return pages
+        return pages.result()
 
     async def _publish(
         self,
@@ -147,11 +158,10 @@ class Freezer:
         pages: OwnPages,
         snapshot_id: UUID,
     ) -> None:
-        memory, state, _ = await asyncio.gather(
-            asyncio.to_thread(held.write, pages, machine.ram_base, unfinished),
-            asyncio.to_thread(unfinished.finish_state),
-            asyncio.to_thread(self._snapshots.layers.settle, frozen.layer),
-        )
+        async with together() as tasks:
+            memory = tasks.create_task(threads.by(None, held.write, pages, machine.ram_base, unfinished))
+            state = tasks.create_task(threads.by(None, unfinished.finish_state))
+            tasks.create_task(threads.by(None, self._snapshots.layers.settle, frozen.layer))
         image = machine.image.manifest
         manifest = self._manifest(
             spec,
@@ -162,9 +172,9 @@ class Freezer:
             accelerator=image.accelerator,
             ram_base=machine.ram_base,
             names=frozen.after.layers,
-            files={MEMORY: memory, STATE: state},
+            files={MEMORY: memory.result(), STATE: state.result()},
         )
-        await asyncio.to_thread(unfinished.publish, manifest)
+        await threads.by(None, unfinished.publish, manifest)
         (machine.folder / frozen.before.overlay).unlink(missing_ok=True)
 
     def _manifest(
@@ -195,16 +205,19 @@ class Freezer:
             ram_base=ram_base,
         )
 
-    async def _undo(self, machine: QemuMachine, frozen: "_Frozen") -> None:
+    async def _undo(self, machine: QemuMachine, before: Chain) -> None:
         """After a failure the note says what QEMU does; a layer that the disk stands on by now stays one."""
         async with self._snapshots.naming:
             try:
-                await settle_chain(machine, frozen.before)
+                ahead = layers.read(machine.folder).layers
+                await settle_chain(machine, before)
+                if machine.running.overlay.name != before.overlay:
+                    (machine.folder / before.overlay).unlink(missing_ok=True)
             except (MonitorError, OSError, ValueError) as error:
-                # the note tells of the same disk either way; the next adoption looks again
+                # the note tells of the same disk either way; the next pause, snapshot or adoption looks again
                 log.warning("chain_not_settled", folder=str(machine.folder), reason=repr(error))
                 return
-        await self._snapshots.let_go((frozen.layer,), machine.image.manifest.content_id)
+        await self._snapshots.let_go(ahead, machine.image.manifest.content_id)
 
     async def keep_paused(self, spec: Spec, machine_dir: Path, snapshot_id: UUID, stage: StageMark) -> None:
         """See `Driver.snapshot`, of a sandbox that is paused: its memory is linked, its overlay copied, without holes.

@@ -41,6 +41,8 @@ class QemuMachine:
         self.inherited = ram.read_runs(folder / INHERITED)
         """Pages of a fork that are its parent's, though it maps them as if they were its image's."""
         self.running = running
+        self.chain_settled = True
+        """Whether the folder's note surely says what QEMU writes to; `overlays.settle_chain` sees to it."""
         self._incarnation = incarnation
         self._link: GuestLink | None = None
         self._linking = asyncio.Lock()

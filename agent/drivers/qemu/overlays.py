@@ -37,6 +37,12 @@ async def put_above(monitor: Monitor, node: str, name: str, number: int) -> None
     await monitor.run("blockdev-snapshot", node=node, overlay=name)
 
 
+async def make_sure(machine: QemuMachine) -> None:
+    """As `settle_chain`, if the note may say anything else. Raises: as that."""
+    if not machine.chain_settled:
+        await settle_chain(machine)
+
+
 async def settle_chain(machine: QemuMachine, before: Chain | None = None) -> None:
     """Makes a machine's note say what its QEMU writes to. `before` is the chain that it had when a snapshot began, if
     that is known.
@@ -54,6 +60,7 @@ async def settle_chain(machine: QemuMachine, before: Chain | None = None) -> Non
         layers.write(machine.folder, expected)
         (machine.folder / noted.overlay).unlink(missing_ok=True)
     machine.running.overlay = machine.folder / written
+    machine.chain_settled = True
 
 
 def _node(name: str, number: int) -> dict[str, object]:

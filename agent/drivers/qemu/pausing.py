@@ -10,7 +10,9 @@ from agent.drivers.qemu.disks import DISK_FULL_ERRNOS
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import FileSum, PauseManifest
 from agent.drivers.qemu.monitor import Monitor, MonitorError
+from agent.drivers.qemu.overlays import make_sure
 from agent.drivers.qemu.saved import MEMORY, STATE, Unfinished
+from agent.drivers.qemu.tasks import together
 from agent.errors import AgentError, Code
 from agent.machine import Spec
 
@@ -25,6 +27,8 @@ async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seco
     """
     try:
         async with asyncio.timeout(timeout_seconds):
+            # the pause is of the disk that the note names
+            await make_sure(machine)
             await machine.stand_still()
             stage("stop")
             await _write(spec, machine, qemu_version, stage)
@@ -48,10 +52,10 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
     try:
         # Three things at once: our pages, QEMU's device state, and the disk's way to the platter.
         with threads.own_thread() as thread:
-            async with asyncio.TaskGroup() as tasks:
+            async with together() as tasks:
                 memory = tasks.create_task(threads.by(thread, _save_memory, machine, unfinished))
                 state = tasks.create_task(save_state(machine.running.monitor, unfinished))
-                tasks.create_task(asyncio.to_thread(_sync_disk, machine))
+                tasks.create_task(threads.by(None, _sync_disk, machine))
         stage("save")
         manifest = PauseManifest(
             sandbox_id=str(spec.sandbox_id),
@@ -67,14 +71,12 @@ async def _write(spec: Spec, machine: QemuMachine, qemu_version: str, stage: Sta
             overlay=machine.running.overlay.name,
             layers=layers.read(machine.folder).layers,
         )
-        await asyncio.to_thread(unfinished.publish, manifest)
-        await asyncio.to_thread(saved.discard_older, machine.folder, machine.incarnation)
+        await threads.by(None, unfinished.publish, manifest)
+        await threads.by(None, saved.discard_older, machine.folder, machine.incarnation)
         stage("sync")
-    except BaseException as error:
+    except BaseException:
         # Also when it was published already, and the folder could not be synced then.
         unfinished.withdraw()
-        if isinstance(error, ExceptionGroup):
-            raise error.exceptions[0] from error
         raise
     finally:
         unfinished.close()
@@ -88,7 +90,7 @@ def _save_memory(machine: QemuMachine, unfinished: Unfinished) -> FileSum:
 async def save_state(monitor: Monitor, unfinished: Unfinished) -> FileSum:
     """Has QEMU write its device state, and syncs that. Raises: MonitorError, OSError."""
     await write_state(monitor, unfinished)
-    return await asyncio.to_thread(unfinished.finish_state)
+    return await threads.by(None, unfinished.finish_state)
 
 
 async def write_state(monitor: Monitor, unfinished: Unfinished) -> None:

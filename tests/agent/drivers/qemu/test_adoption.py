@@ -102,9 +102,13 @@ async def test_a_pause_that_was_not_finished_is_undone(driver: QemuDriver, labor
         await other.close()
 
 
-async def test_a_pause_that_was_finished_counts(driver: QemuDriver, laboratory: Laboratory) -> None:
+@pytest.mark.parametrize("fits", [True, False], ids=["of its disk", "of a disk that moved on"])
+async def test_a_pause_that_was_finished_counts_if_it_fits(
+    driver: QemuDriver, laboratory: Laboratory, *, fits: bool
+) -> None:
     spec = new_spec()
     machine = await start(driver, spec)
+    await shell(machine, "echo remembered > /dev/shm/mark")
     pid = machine.process.pid
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -119,12 +123,22 @@ async def test_a_pause_that_was_finished_counts(driver: QemuDriver, laboratory: 
     await synced.wait()
     assert await driver.is_paused(spec.sandbox_id)
     assert not gone(pid)
+    if not fits:
+        os.utime(laboratory.folder(spec) / "overlay.qcow2")
+        await machine.forget()
     other = laboratory.second()
     await other.open()
     try:
-        assert await other.adopt(spec, machine.incarnation, machine.process) is None
-        assert gone(pid)
-        assert await other.is_paused(spec.sandbox_id)
+        adopted = await other.adopt(spec, machine.incarnation, machine.process)
+        if fits:
+            assert adopted is None
+            assert gone(pid)
+        else:
+            # all that there is of it is in its QEMU, which would have been ended for nothing
+            assert adopted is not None
+            assert await run(adopted, "cat", "/dev/shm/mark") == "remembered"
+            await other.kill(adopted)
+        assert await other.is_paused(spec.sandbox_id) is fits
     finally:
         await other.close()
         ended.set_result(None)

@@ -3,18 +3,22 @@
 import asyncio
 import os
 import threading
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
 
-from agent.drivers.qemu import freezing, held, ram
+from agent.drivers.qemu import freezing, held, layers, ram, saved
+from agent.drivers.qemu.manifests import PauseManifest, SnapshotManifest
 from agent.drivers.qemu.monitor import MonitorError
 from agent.drivers.qemu.pausing import save
 from agent.drivers.qemu.ram import PAGE, Base
+from agent.drivers.qemu.saved import Unfinished
 from agent.drivers.qemu.snapshots import Snapshot
 from agent.errors import AgentError, Code
 from agent.images.build import copy_sparse
@@ -251,3 +255,107 @@ async def test_memory_that_was_merged_for_somebody_who_left_is_not_lost(
         with pytest.raises(asyncio.CancelledError):
             await asking
         assert [await host.snapshots.ram(snapshot, None)] == made
+
+
+def attempts(host: Host, seconds: float) -> dict[str, Callable[[], Awaitable[None]]]:
+    """To keep a machine that runs, both ways."""
+    return {
+        "snapshot": partial(host.freezer.keep_running, host.spec, host.machine, SNAPSHOT, seconds, NO_STAGES),
+        "pause": partial(save, host.spec, host.machine, host.qemu.qemu_version, seconds, NO_STAGES),
+    }
+
+
+async def test_a_note_that_is_written_too_late_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, over, write = asyncio.get_running_loop(), threading.Event(), layers.write
+
+    def late(folder: Path, chain: layers.Chain) -> None:
+        assert over.wait(DEADLINE_SECONDS)
+        write(folder, chain)
+
+    with standing(tmp_path) as host:
+        monkeypatch.setattr(layers, "write", late)
+        loop.call_later(2 * SHORT_SECONDS, over.set)
+        with pytest.raises(AgentError) as failure:
+            await attempts(host, SHORT_SECONDS)["snapshot"]()
+        assert failure.value.code is Code.SNAPSHOT_FAILED
+        await loop.shutdown_default_executor()
+        assert layers.overlay(host.machine.folder) == host.qemu.overlay
+        assert host.layers == []
+        assert [name for name in host.files if name.startswith("overlay")] == [host.qemu.overlay.name]
+
+
+@pytest.mark.parametrize("attempt", ["snapshot", "pause"])
+async def test_what_is_published_too_late_is_withdrawn_before_the_machine_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempt: str
+) -> None:
+    loop, over, publish = asyncio.get_running_loop(), threading.Event(), Unfinished.publish
+    begun, ended, waited = threading.Event(), threading.Event(), list[bool]()
+
+    def late(unfinished: Unfinished, manifest: PauseManifest | SnapshotManifest) -> None:
+        begun.set()
+        assert over.wait(DEADLINE_SECONDS)
+        publish(unfinished, manifest)
+        ended.set()
+
+    with standing(tmp_path) as host:
+        monkeypatch.setattr(Unfinished, "publish", late)
+        host.qemu.before["cont"] = lambda: waited.append(ended.is_set()) if begun.is_set() else None
+        loop.call_later(2 * SHORT_SECONDS, over.set)
+        with pytest.raises(AgentError):
+            await attempts(host, SHORT_SECONDS)[attempt]()
+        assert waited == [True]
+        assert host.qemu.runs
+        assert host.snapshots.all() == frozenset()
+        assert saved.pauses(host.machine.folder) == []
+        assert len([name for name in host.files if name.startswith("overlay")]) == 1
+
+
+async def test_memory_that_is_still_read_is_waited_for_before_the_machine_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, begun, done = held.read, threading.Event(), threading.Event()
+
+    def slow(*given: Any) -> held.OwnPages:
+        begun.set()
+        done.wait(SHORT_SECONDS)  # longer than the other part, which fails at once
+        pages = read(*given)
+        done.set()
+        return pages
+
+    async def refuse() -> None:
+        await asyncio.to_thread(begun.wait, DEADLINE_SECONDS)
+        raise MonitorError("refused by the test")
+
+    with standing(tmp_path) as host:
+        monkeypatch.setattr(held, "read", slow)
+        host.qemu.before["xen-save-devices-state"] = refuse
+        waited: list[bool] = []
+        host.qemu.before["cont"] = lambda: waited.append(done.is_set())
+        with pytest.raises(AgentError):
+            await attempts(host, DEADLINE_SECONDS)["snapshot"]()
+        assert waited == [True]
+
+
+@pytest.mark.parametrize("attempt", ["snapshot", "pause"])
+async def test_a_note_that_could_not_be_put_right_is_before_the_machine_is_kept(tmp_path: Path, attempt: str) -> None:
+    with standing(tmp_path) as host:
+        questions = 0
+
+        def answers_once() -> None:
+            nonlocal questions
+            questions += 1
+            if questions == 2:
+                raise MonitorError("refused by the test")
+
+        host.qemu.before |= {"blockdev-add": once(host, "blockdev-add"), "query-block": answers_once}
+        with pytest.raises(AgentError):
+            await attempts(host, DEADLINE_SECONDS)["snapshot"]()
+        assert layers.overlay(host.machine.folder) != host.qemu.overlay, "the note is ahead of QEMU"
+        await attempts(host, DEADLINE_SECONDS)[attempt]()
+        if attempt == "pause":
+            assert saved.is_complete(host.machine.folder)
+            assert layers.read(host.machine.folder).layers == ()
+        else:
+            assert layers.node_of(layers.read(host.machine.folder).overlay) == host.qemu.node
+            assert len(layers.read(host.machine.folder).layers) == 1
+        assert layers.overlay(host.machine.folder) == host.machine.running.overlay
