@@ -22,8 +22,9 @@ async def keep(
             await parts.templates.begin(machine, action)
         case Fork():
             await parts.forks.begin(KeptFork(action.snapshot_id, machine.sandbox_id, frozenset(action.children)))
+    children = len(action.children) if isinstance(action, Fork) else 0
     try:
-        await parts.driver.snapshot(machine.spec, live, action.snapshot_id, watch.mark)
+        await parts.driver.snapshot(machine.spec, live, action.snapshot_id, watch.mark, children)
     except BaseException as error:
         # a cancellation goes on from here: the next agent looks how far it came
         failure = as_failure(error, Code.SNAPSHOT_FAILED, "The sandbox could not be snapshotted.")

@@ -286,11 +286,14 @@ class Driver(Protocol):
         """Removes every file of a sandbox that has no machine, and ends what is left of a start that was cut off, if
         it is provably of this sandbox. May be repeated."""
 
-    async def snapshot(self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark) -> None:
+    async def snapshot(
+        self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark, children: int = 0
+    ) -> None:
         """Keeps what a sandbox is now, its memory, device state and disk, under a new id. `machine` None: it is paused,
         and stays so. One that runs stands still meanwhile, for tens of milliseconds, and runs on when this returns: the
         disk gets a new layer, nothing of it is copied. Stages: `stop`, `save`, `layer`, `continue`, `sync`: what was
-        kept is durable after the last; a paused one passes through `save` and `sync` only.
+        kept is durable after the last; a paused one passes through `save` and `sync` only. `children` is how many are
+        going to start from it, 0 if that is not known: what they share is chosen by it, nothing else.
 
         Raises: AgentError SNAPSHOT_FAILED or DISK_FULL: nothing was kept, the machine is as it was; MACHINE_GONE: it
             runs no more; IMAGE_MISMATCH: what was saved of a paused one is damaged.

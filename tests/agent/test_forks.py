@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,7 @@ import pytest_asyncio
 from agent.drivers.simulated import Fail
 from agent.errors import AgentError, Code
 from agent.forks import FORK_KEPT_SECONDS
-from tests.agent.serving import Clock, Served, hanging, new_sandbox, refused, running, serving, state_of
+from tests.agent.serving import Clock, Served, hanging, new_sandbox, new_template, refused, running, serving, state_of
 
 FULL = AgentError(Code.DISK_FULL, "The host's disk is full.")
 
@@ -41,6 +42,21 @@ async def test_a_fork_has_its_parents_files_and_its_own(agent: Served) -> None:
     assert not await agent.host._parts.ledger.forks()
     with refused(Code.UNKNOWN_SNAPSHOT):
         await agent.create(new_sandbox(), snapshot_id=snapshot_id)
+
+
+async def test_the_driver_is_told_how_many_are_going_to_start(agent: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    snapshot = agent.driver.snapshot
+
+    async def noted(*given: Any) -> None:
+        told.append(given[-1])
+        await snapshot(*given)
+
+    monkeypatch.setattr(agent.driver, "snapshot", noted)
+    parent = await running(agent)
+    await agent.fork(parent, 2, str(uuid4()), *(new_sandbox() for _ in range(3)))
+    await agent.snapshot(parent, 3, new_template())
+    assert told == [3, 0]
 
 
 async def test_what_is_kept_for_children_goes_when_they_never_come(agent: Served, clock: Clock) -> None:

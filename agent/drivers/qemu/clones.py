@@ -4,6 +4,7 @@ that are put in before the device state is loaded."""
 import asyncio
 import contextlib
 import dataclasses
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +128,7 @@ class Cloner:
         await self._prove(image, snapshot)
         base = Base(kept.ram_base)
         try:
-            own = None if base is Base.EMPTY else await self.store.sealed_ram(image)
-            ram_fd = await self.snapshots.ram(snapshot, own)
+            ram_fd, inherited = await self._ram_of(snapshot, image, base)
             stage("image")
             folder.mkdir(mode=0o711)
         except FileExistsError as error:
@@ -137,7 +137,7 @@ class Cloner:
             raise disk_error(error, Code.START_FAILED, "The parent's memory could not be shared.") from error
         async with contextlib.AsyncExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
-            state_fd = await asyncio.to_thread(self._lay_out, spec, folder, snapshot)
+            state_fd = await asyncio.to_thread(self._lay_out, spec, folder, snapshot, inherited)
             stage("disk")
             with closing(state_fd):
                 plan = self._plan(spec, incarnation, image, folder, ram_fd, state_fd)
@@ -145,13 +145,26 @@ class Cloner:
                 machine = QemuMachine(folder, image, incarnation, running, base)
                 undo.push_async_callback(machine.end)
                 stage("spawn")
-                await self._load(running, state_fd)
+                if len(inherited):
+                    await self._load(running, state_fd)
+                else:
+                    await self._restore(running, image, snapshot.runs, snapshot.content, state_fd)
             stage("restore")
             await machine.identify(spec, self.settings.guest_timeout_seconds)
             await grow(machine, spec.disk_size_mb, kept.disk_size_mb, self.settings.grow_timeout_seconds)
             stage("guest")
             undo.pop_all()
         return machine
+
+    async def _ram_of(self, snapshot: Snapshot, image: Image, base: Base) -> tuple[int, Runs]:
+        """What a fork maps, and which pages in it are its parent's: those of the snapshot, in a copy of the image's RAM
+        that all forks of it share, or none, where few forks put in pages for themselves and no copy is made."""
+        if base is Base.EMPTY:
+            return await self.snapshots.ram(snapshot, None), snapshot.runs
+        own = await self.store.sealed_ram(image)
+        if self.snapshots.is_for_few(snapshot, os.fstat(own).st_blocks * 512):
+            return own, snapshot.runs[:0]
+        return await self.snapshots.ram(snapshot, own), snapshot.runs
 
     async def _prove(self, image: Image, snapshot: Snapshot) -> None:
         """The disks that a fork stands on. Raises: AgentError IMAGE_MISMATCH, UNKNOWN_SNAPSHOT."""
@@ -162,14 +175,14 @@ class Cloner:
             message = "What was kept of the sandbox is damaged."
             raise AgentError(Code.UNKNOWN_SNAPSHOT, message, detail=str(error)) from error
 
-    def _lay_out(self, spec: Spec, folder: Path, snapshot: Snapshot) -> int:
+    def _lay_out(self, spec: Spec, folder: Path, snapshot: Snapshot, inherited: Runs) -> int:
         """The files of a fork, in its folder; the open device state. Blocks. Raises: AgentError."""
         kept = snapshot.manifest
         try:
             chain = Chain(layers.next_overlay(), kept.layers)
             layers.write(folder, chain)  # first: an overlay of that name is not without a note
             disks.make_overlay(folder / chain.overlay, spec.disk_size_mb)
-            ram.write_runs(folder / INHERITED, snapshot.runs)
+            ram.write_runs(folder / INHERITED, inherited)
             return saved.open_state(snapshot.folder, kept.files)
         except OSError as error:
             raise disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error

@@ -287,8 +287,11 @@ class QemuDriver:
         await asyncio.to_thread(records.end_strays, folder)
         await self._snapshots.remove(folder)
 
-    async def snapshot(self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark) -> None:
+    async def snapshot(
+        self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark, children: int = 0
+    ) -> None:
         """See `Driver.snapshot`."""
+        self._snapshots.expect(snapshot_id, children)
         if machine is None:
             work = self._freezer.keep_paused(spec, self._folder(spec.sandbox_id), snapshot_id, stage)
         else:

@@ -42,6 +42,7 @@ class Snapshots:
         self._standing = standing
         self._loaded: dict[UUID, Snapshot] = {}
         self._merged: dict[UUID, int] = {}
+        self._children: dict[UUID, int] = {}
         self._turns = WeakValueDictionary[UUID, asyncio.Lock]()
         self.naming = asyncio.Lock()
         """Held while a layer has a name that nothing mentions yet, and while such layers are removed."""
@@ -88,6 +89,16 @@ class Snapshots:
             raise AgentError(Code.UNKNOWN_SNAPSHOT, message, detail=str(error)) from error
         return Snapshot(folder, manifest, runs, content)
 
+    def expect(self, snapshot_id: UUID, children: int) -> None:
+        """So many are going to start from it; 0: nobody knows. An agent that starts knows of none."""
+        self._children[snapshot_id] = children
+
+    def is_for_few(self, snapshot: Snapshot, shared_bytes: int) -> bool:
+        """Whether all who start from it take less when each gets the snapshot's pages for itself than `shared_bytes`,
+        which is what `ram` copies for them to share."""
+        children = self._children.get(UUID(snapshot.manifest.snapshot_id), 0)
+        return 0 < children * ram.bytes_of(snapshot.runs) < shared_bytes
+
     async def ram(self, snapshot: Snapshot, base: int | None) -> int:
         """Its memory as one sealed file upon `base` (None: zeros), made once for all who start from it: they share what
         they do not write to. It stays this object's, until the snapshot is dropped. Raises: OSError."""
@@ -109,6 +120,7 @@ class Snapshots:
 
     def _let_go(self, snapshot_id: UUID) -> None:
         self._loaded.pop(snapshot_id, None)
+        self._children.pop(snapshot_id, None)
         if (fd := self._merged.pop(snapshot_id, -1)) >= 0:
             os.close(fd)
 

@@ -150,8 +150,11 @@ class SimulatedDriver:
                 found.add(UUID(path.name))
         return frozenset(found)
 
-    async def snapshot(self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark) -> None:
+    async def snapshot(
+        self, spec: Spec, machine: LiveMachine | None, snapshot_id: UUID, stage: StageMark, children: int = 0
+    ) -> None:
         """Runs to its end once begun, whatever becomes of the caller."""
+        del children
         await _to_its_end(self._snapshot(spec, None if machine is None else _mine(machine), snapshot_id, stage))
 
     async def has_snapshot(self, snapshot_id: UUID) -> bool:

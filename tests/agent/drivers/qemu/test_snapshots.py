@@ -13,7 +13,7 @@ import pytest
 from agent.drivers.driver import QUARANTINE, NewTemplate
 from agent.drivers.qemu import QemuDriver, held, layers, manifests, saved
 from agent.drivers.qemu.disks import blocks_of
-from agent.drivers.qemu.machine import QemuMachine
+from agent.drivers.qemu.machine import INHERITED, QemuMachine
 from agent.drivers.qemu.monitor import MonitorError
 from agent.errors import AgentError, Code
 from agent.machine import Spec, TemplateType
@@ -31,6 +31,7 @@ from tests.agent.drivers.qemu.laboratory import (
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(240)]
+FEW, MANY = 2, 100
 COUNTER = "import os, time\nn = 0\nwhile True:\n  n += 1\n  open('/dev/shm/new', 'w').write(str(n))\n  "
 COUNTER += "os.rename('/dev/shm/new', '/dev/shm/count')\n  time.sleep(0.02)\n"
 
@@ -45,9 +46,9 @@ def of_template(template_id: UUID) -> Spec:
     )
 
 
-async def snapshot(driver: QemuDriver, spec: Spec, machine: QemuMachine | None) -> UUID:
+async def snapshot(driver: QemuDriver, spec: Spec, machine: QemuMachine | None, children: int = 0) -> UUID:
     snapshot_id = uuid4()
-    await driver.snapshot(spec, machine, snapshot_id, NO_STAGES)
+    await driver.snapshot(spec, machine, snapshot_id, NO_STAGES, children)
     assert await driver.has_snapshot(snapshot_id)
     return snapshot_id
 
@@ -63,9 +64,9 @@ async def template(driver: QemuDriver, spec: Spec, machine: QemuMachine | None) 
     return snapshot_id
 
 
-@pytest.mark.parametrize("held_bytes_max", [1 << 30, 1 << 20])
+@pytest.mark.parametrize(("held_bytes_max", "children"), [(1 << 30, FEW), (1 << 20, MANY)])
 async def test_forks_have_their_parents_memory_and_files_and_are_their_own(
-    driver: QemuDriver, monkeypatch: pytest.MonkeyPatch, held_bytes_max: int
+    driver: QemuDriver, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, held_bytes_max: int, children: int
 ) -> None:
     monkeypatch.setattr(held, "bytes_max", lambda: held_bytes_max)
     spec = new_spec(COLOUR="green")
@@ -76,13 +77,17 @@ async def test_forks_have_their_parents_memory_and_files_and_are_their_own(
     noise = await run(parent, "sha256sum", "/dev/shm/noise")
     stages: list[str] = []
     snapshot_id = uuid4()
-    await driver.snapshot(spec, parent, snapshot_id, stages.append)
+    await driver.snapshot(spec, parent, snapshot_id, stages.append, children)
     assert stages == ["stop", "save", "layer", "continue", "sync"]
     await shell(parent, "echo changed > /root/file")
-    specs = [child_of(spec, snapshot_id) for _ in range(2)]
-    children = [await start(driver, one) for one in specs]
+    specs = [child_of(spec, snapshot_id) for _ in range(FEW)]
+    machines = [await start(driver, one) for one in specs]
+    # a copy of the template's RAM is made for many only; few have their parent's pages for themselves
+    assert len(driver._snapshots._merged) == (children == MANY)
+    inherited = [(laboratory.folder(one) / INHERITED).stat().st_size for one in specs]
+    assert [size > 0 for size in inherited] == [children == MANY] * FEW
     await driver.drop_snapshot(snapshot_id)
-    for one, child in zip(specs, children, strict=True):
+    for one, child in zip(specs, machines, strict=True):
         assert await run(child, "cat", "/root/file") == "of the parent"
         assert await run(child, "sha256sum", "/dev/shm/noise") == noise
         assert str(one.sandbox_id) in await shell(child, "echo $NESTBOX_SANDBOX_ID")
@@ -90,20 +95,23 @@ async def test_forks_have_their_parents_memory_and_files_and_are_their_own(
         await shell(child, f"while test $(cat /dev/shm/count) -le {counted}; do sleep 0.05; done")
         await shell(child, f"echo of {one.sandbox_id} > /root/file; sync")
     assert await run(parent, "cat", "/root/file") == "changed"
-    for one, child in zip(specs, children, strict=True):
+    for one, child in zip(specs, machines, strict=True):
         assert await run(child, "cat", "/root/file") == f"of {one.sandbox_id}"
     names = {
-        await run(machine, "cat", "/proc/sys/kernel/hostname", "/etc/machine-id") for machine in (parent, *children)
+        await run(machine, "cat", "/proc/sys/kernel/hostname", "/etc/machine-id") for machine in (parent, *machines)
     }
     assert len(names) == 3
 
 
-async def test_a_fork_of_a_fork_that_was_paused_has_the_whole_chain(driver: QemuDriver, laboratory: Laboratory) -> None:
+@pytest.mark.parametrize("children", [1, MANY])
+async def test_a_fork_of_a_fork_that_was_paused_has_the_whole_chain(
+    driver: QemuDriver, laboratory: Laboratory, children: int
+) -> None:
     spec = new_spec()
     machine = await start(driver, spec)
     for depth in range(3):
-        await shell(machine, f"echo {depth} >> /root/file; sync")
-        snapshot_id = await snapshot(driver, spec, machine)
+        await shell(machine, f"echo {depth} >> /root/file; echo {depth} > /dev/shm/file; sync")
+        snapshot_id = await snapshot(driver, spec, machine, children)
         await shell(machine, "echo of the parent >> /root/file; sync")
         parent, spec = spec, child_of(spec, snapshot_id)
         machine = await start(driver, spec)
@@ -111,6 +119,7 @@ async def test_a_fork_of_a_fork_that_was_paused_has_the_whole_chain(driver: Qemu
         await driver.drop_snapshot(snapshot_id)
         await driver.pause(spec, machine, NO_STAGES)
         machine = await resume(driver, spec)
+        assert await run(machine, "cat", "/dev/shm/file") == str(depth)
     assert await run(machine, "cat", "/root/file") == "0\n1\n2"
     assert len(layers.read(laboratory.folder(spec)).layers) == 3
     await driver.kill(machine)
