@@ -157,6 +157,7 @@ def to_machine(machine: Machine) -> pb.Machine:
         cluster_id=str(machine.cluster_id) if machine.cluster_id else "",
         auto_pause_at=None if machine.auto_pause_at is None else _to_timestamp(machine.auto_pause_at),
         stored_bytes=machine.stored_bytes,
+        waits_for_room=machine.waits_for_room,
     )
 
 

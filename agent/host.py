@@ -135,6 +135,10 @@ class Host:
 
     def list_machines(self) -> Snapshot:
         """The whole inventory."""
+        for keeper in self._keepers.values():
+            live = keeper.lifecycle.live
+            waits = live is not None and live.waits_for_room
+            self._parts.inventory.note_waiting(keeper.sandbox_id, waits_for_room=waits)
         return self._parts.inventory.snapshot()
 
     @contextmanager
@@ -174,7 +178,12 @@ class Host:
         if self._image_failure:
             shortcomings.append(f"The image for new sandboxes could not be made: {self._image_failure}")
         shortcomings += await self._garbage.shortcomings()
-        machines = self._parts.inventory.snapshot().machines
+        machines = self.list_machines().machines
+        if waiting := sum(machine.waits_for_room for machine in machines):
+            shortcomings.append(
+                f"The disk under {self._data_dir} is full: {waiting} machines stand still until there is room on it. "
+                "Mend: make room; they go on by themselves."
+            )
         return Description(
             host_id=self._host_id,
             agent_incarnation=self.agent_incarnation,

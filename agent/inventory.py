@@ -98,7 +98,8 @@ class Inventory:
         if known is not None and known.last_active_at > machine.last_active_at:
             machine = replace(machine, last_active_at=known.last_active_at)
         if known is not None:
-            machine = replace(machine, stored_bytes=known.stored_bytes)
+            waits = known.waits_for_room and machine.state is State.RUNNING
+            machine = replace(machine, stored_bytes=known.stored_bytes, waits_for_room=waits)
         self._machines[machine.sandbox_id] = machine
         self._tell(machine)
 
@@ -111,6 +112,13 @@ class Inventory:
         """Notes what a machine's files take. Not a change: whoever reads the inventory sees it."""
         if (machine := self._machines.get(sandbox_id)) is not None:
             self._machines[sandbox_id] = replace(machine, stored_bytes=stored_bytes)
+
+    def note_waiting(self, sandbox_id: UUID, *, waits_for_room: bool) -> None:
+        """Notes whether a machine that runs stands still for want of room. No more a change than `note_stored`."""
+        machine = self._machines.get(sandbox_id)
+        if machine is not None and machine.waits_for_room != waits_for_room:
+            waits = waits_for_room and machine.state is State.RUNNING
+            self._machines[sandbox_id] = replace(machine, waits_for_room=waits)
 
     def touch(self, sandbox_id: UUID, moment: datetime) -> None:
         """Notes that a machine is in use. Not a change: nobody is told."""

@@ -198,6 +198,8 @@ class Machine:
     """When it is paused if nothing happens in it. Not in the ledger: it is on the clock of this run of the agent."""
     stored_bytes: int = 0
     """Blocks of its files on the host's disk when they were last looked at. Not in the ledger."""
+    waits_for_room: bool = False
+    """It runs, but stands still until there is room on the host's disk. Not in the ledger, which has no room either."""
 
     @property
     def sandbox_id(self) -> UUID:

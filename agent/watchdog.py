@@ -3,7 +3,8 @@
 Every machine is pinged every `INTERVAL_SECONDS`. A guest that leaves `MISSES_MAX` pings in a row unanswered, each for
 `PING_SECONDS`, is hung: so that is noticed after 40 s at most. The program in the guest that answers needs a moment of
 its processor in each ten seconds, which it gets however many others want it: a busy guest is not taken for hung.
-Pings of the watchdog are no activity.
+Pings of the watchdog are no activity. A machine that stands still until there is room on the host's disk cannot answer
+and is not hung: it is left alone.
 """
 
 import asyncio
@@ -44,13 +45,15 @@ class Watchdog:
         """Begins to ping every machine that is not being looked at still; a hung one does not delay the others."""
         for keeper in self._keepers.values():
             live = keeper.lifecycle.live
-            if live is not None and keeper.sandbox_id not in self._under_way:
+            if live is not None and not live.waits_for_room and keeper.sandbox_id not in self._under_way:
                 self._under_way[keeper.sandbox_id] = self._parts.spawn(self._look_at(keeper, live))
 
     async def _look_at(self, keeper: Keeper, live: LiveMachine) -> None:
         try:
             for _ in range(MISSES_MAX):
-                if await self._answers(live) or keeper.lifecycle.live is not live or keeper.is_occupied:
+                if await self._answers(live) or live.waits_for_room:
+                    return
+                if keeper.lifecycle.live is not live or keeper.is_occupied:
                     return
                 _log.warning("no answer from the guest", sandbox_id=str(keeper.sandbox_id))
             keeper.take_for_hung(live, f"The guest did not answer for {MISSES_MAX * self.ping_seconds:g} s.")

@@ -190,6 +190,11 @@ class LiveMachine(Protocol):
     def process(self) -> ProcessIdentity | None:
         """For the ledger; None where there is no process (the simulated driver)."""
 
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether it stands still because the host's disk is full. It goes on by itself when there is room; nothing in
+        it answers before."""
+
     async def died(self) -> Death:
         """Returns when the machine ended without being asked to; any number of callers may wait, at any time."""
 
@@ -251,7 +256,7 @@ class Driver(Protocol):
     async def pause(self, spec: Spec, machine: LiveMachine, stage: StageMark) -> None:
         """Saves memory and device state, then ends the machine. Stages: `stop`, `save`, `sync`, `release`.
 
-        Raises: AgentError PAUSE_FAILED or DISK_FULL: the machine runs on; MACHINE_GONE: it does not.
+        Raises: AgentError PAUSE_FAILED or DISK_FULL: the machine is as it was; MACHINE_GONE: it is not.
         Runs to its end once begun: cancelling the caller waits for it.
         """
 

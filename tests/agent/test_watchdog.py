@@ -78,6 +78,30 @@ async def test_one_that_is_being_paused_is_left_alone(agent: Served) -> None:
     assert state_of(pausing.result()) == "paused"
 
 
+async def test_one_that_waits_for_room_on_the_disk_is_not_taken_for_hung_and_says_so(agent: Served) -> None:
+    sandbox_id = new_sandbox()
+    await agent.create(sandbox_id)
+    live = agent.driver._machines[uuid_of(sandbox_id)]
+    live.waits_for_room = True
+    agent.driver.faults.inject("ping", Fail(UNRESPONSIVE))
+    await looked(agent)
+    assert agent.driver.faults.unfired == 1, "it was not even asked"
+    # it stands still while it is being asked
+    live.waits_for_room = False
+    hang = Hang()
+    agent.driver.faults.inject("ping", hang)
+    for _ in range(MISSES_MAX):
+        agent.driver.faults.inject("ping", Fail(UNRESPONSIVE))
+    agent.host.watchdog.look()
+    await eventually(hang.reached.is_set)
+    live.waits_for_room = True
+    await eventually(lambda: not agent.host.watchdog._under_way)
+    machine = (await agent.inventory())[sandbox_id]
+    assert (state_of(machine), machine.waits_for_room) == ("running", True)
+    assert (await agent.pause(sandbox_id, 2)).waits_for_room is False
+    assert (await agent.resume(sandbox_id, 3)).waits_for_room is False
+
+
 async def test_its_pings_are_no_activity(agent: Served) -> None:
     sandbox_id = new_sandbox()
     created = await agent.create(sandbox_id, timeout_sec=60)

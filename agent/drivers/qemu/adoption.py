@@ -24,6 +24,7 @@ from agent.drivers.qemu.monitor import Monitor, MonitorError
 from agent.drivers.qemu.overlays import settle_chain
 from agent.drivers.qemu.process import QemuProcess
 from agent.drivers.qemu.ram import Base
+from agent.drivers.qemu.room import STANDS, Room
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
@@ -73,8 +74,8 @@ class Adopter:
         try:
             image = self._image(record.image_id)
             await monitor.connect(sockets.connect(folder / RUN, sockets.QMP), CONNECT_SECONDS)
-            status = str((await monitor.run("query-status"))["status"])
-        except (MonitorError, OSError, KeyError, TypeError) as error:
+            status = await monitor.status()
+        except (MonitorError, OSError, KeyError) as error:
             await monitor.close()
             ended = not process.running
             process.close()
@@ -84,10 +85,9 @@ class Adopter:
                 Code.MACHINE_GONE, "The machine runs but cannot be controlled.", detail=repr(error)
             ) from error
         group = self.groups.group_of(identity.pid, record.group_name)
-        running = Running(
-            process, monitor, group, self._uid(identity.pid), _launched_with(identity.pid, folder), self.uids
-        )
-        running.end_with_guest(self.tasks)
+        overlay, room = _launched_with(identity.pid, folder), Room(monitor, str(incarnation))
+        running = Running(process, monitor, group, self._uid(identity.pid), overlay, self.uids, room)
+        running.follow(self.tasks)
         machine = QemuMachine(folder, image, incarnation, running, Base(record.ram_base))
         machine.chain_settled = False
         if status in STOPPED:
@@ -103,8 +103,12 @@ class Adopter:
 
     async def _go_on(self, spec: Spec, machine: QemuMachine, status: str) -> None:
         """A pause that was not completed is undone; a start that was not, is. A guest that does not answer is
-        adopted nevertheless."""
-        if status != "running":
+        adopted nevertheless; one that stands still because the disk is full is not asked before it goes on."""
+        stands = status == STANDS
+        if stands:
+            machine.identify_later(spec, self.guest_timeout_seconds)
+            machine.running.room.is_short(self.tasks)
+        elif status != "running":
             with contextlib.suppress(MonitorError):
                 await machine.running.monitor.run("cont")
         await asyncio.to_thread(saved.discard_pauses, machine.folder)
@@ -116,6 +120,8 @@ class Adopter:
             await settle_chain(machine)
         except (MonitorError, OSError, ValueError, TimeoutError) as error:
             log.warning("chain_not_settled", sandbox_id=str(spec.sandbox_id), reason=repr(error))
+        if stands:
+            return
         try:
             await machine.identify(spec, self.guest_timeout_seconds)
             known_mb = machine.image.manifest.disk_size_mb

@@ -53,6 +53,7 @@ class Freezer:
 
         Raises: AgentError SNAPSHOT_FAILED, DISK_FULL, MACHINE_GONE.
         """
+        machine.running.room.require()
         await self._bound_layers(machine, timeout_seconds)
         started = time.perf_counter()
         unfinished: Unfinished | None = None

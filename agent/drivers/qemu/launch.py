@@ -19,6 +19,7 @@ from agent.drivers.qemu.jail import Jail, View
 from agent.drivers.qemu.monitor import Monitor, MonitorError
 from agent.drivers.qemu.process import QemuProcess
 from agent.drivers.qemu.ram import Base
+from agent.drivers.qemu.room import Room
 from agent.drivers.qemu.spawn import Spawned, SpawnError, spawn
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.uids import UserIds
@@ -62,12 +63,15 @@ class Running:
     uid: int | None
     overlay: Path
     uids: UserIds
+    room: Room
     released: bool = False
     last_words: str = ""
 
-    def end_with_guest(self, tasks: Tasks) -> None:
-        """From now on QEMU is ended when its guest has stopped by itself, after its console was read."""
+    def follow(self, tasks: Tasks) -> None:
+        """From now on QEMU is ended when its guest has stopped by itself, after its console was read; and a guest that
+        QEMU stopped because the disk is full goes on when there is room."""
         self.monitor.at_shutdown = lambda: tasks.keep(self.bury(), "end of a guest")
+        self.monitor.at_no_room = lambda: self.room.is_short(tasks)
 
     async def bury(self) -> None:
         """Ends a QEMU whose guest has stopped; `last_words` is what it said then."""
@@ -133,9 +137,10 @@ class Launcher:
             undo.callback(connection.close)
             cancelled = await finished(spawning)
             process = QemuProcess.started(_spawned(spawning))
-            running = Running(process, Monitor(plan.name), group, uid, plan.disk.overlay, self._uids)
-            process.at_end(running.monitor.lost)
-            running.end_with_guest(self._tasks)
+            monitor = Monitor(plan.name)
+            running = Running(process, monitor, group, uid, plan.disk.overlay, self._uids, Room(monitor, plan.name))
+            process.at_end(monitor.lost)
+            running.follow(self._tasks)
             undo.push_async_callback(running.end)
             if cancelled is not None:
                 raise cancelled

@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+import structlog
+
 from agent.drivers.driver import Command, Death, FileReader, Process, ProcessIdentity
 from agent.drivers.qemu import ram, records, sockets
 from agent.drivers.qemu.images import Image
@@ -27,6 +29,7 @@ SIGKILL = 9
 OUT_OF_MEMORY = re.compile(r"Kernel panic - not syncing: (Out of memory|System is deadlocked on memory)")
 INHERITED = "inherited"  # the file that says which pages those are
 PING_SECONDS = 10.0  # to connect again to a guest after its connection was lost
+log = structlog.get_logger()
 
 
 class QemuMachine:
@@ -89,6 +92,7 @@ class QemuMachine:
 
         Raises: AgentError.
         """
+        self.identify_later(spec, deadline_seconds)
         link = await self.link(deadline_seconds)
         self._behind_ns = 0  # it is told what time it is
         await link.identify(
@@ -101,6 +105,22 @@ class QemuMachine:
                 unix_ns=time.time_ns(),
             )
         )
+
+    def identify_later(self, spec: Spec, deadline_seconds: float) -> None:
+        """Does so again whenever the guest has stood still for want of room: its clock stood still too."""
+
+        async def again() -> None:
+            try:
+                await self.identify(spec, deadline_seconds)
+            except AgentError as error:
+                log.warning("not_identified_again", sandbox_id=str(spec.sandbox_id), reason=error.message)
+
+        self.running.room.at_end = again
+
+    @property
+    def waits_for_room(self) -> bool:
+        """See `LiveMachine.waits_for_room`."""
+        return self.running.room.is_awaited
 
     async def died(self) -> Death:
         """See `LiveMachine.died`. Never returns for a machine that the driver ended itself."""
@@ -136,8 +156,10 @@ class QemuMachine:
         return self.running.group is not None and self.running.group.out_of_memory_kills() > 0
 
     async def stand_still(self) -> None:
-        """Stops its guest, and the guest's clock with it: nothing is on its way to it, and requests wait. Until
-        `go_on`, also after a failure. Raises: MonitorError: it runs, as far as QEMU says."""
+        """Stops its guest, and the guest's clock with it: nothing is on its way to it, requests wait, and nobody lets it
+        go on because there is room. Until `go_on`, also after a failure. Raises: MonitorError: it runs, as far as QEMU
+        says."""
+        self.running.room.is_held = True
         if self._link is not None:
             await self._link.quiesce()
         if self._still_since_ns is None:
@@ -162,6 +184,7 @@ class QemuMachine:
 
     def release(self) -> None:
         """Requests wait no longer: the guest goes on, or is gone."""
+        self.running.room.is_held = False
         if self._link is not None:
             self._link.release()
 

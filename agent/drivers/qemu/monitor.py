@@ -37,6 +37,7 @@ class Monitor:
         self.shutdown_reason = ""  # of the event SHUTDOWN: guest-reset, guest-shutdown, host-qmp-quit, …
         self.panicked = False
         self.at_shutdown: Callable[[], None] = lambda: None  # called when the guest has stopped
+        self.at_no_room: Callable[[], None] = lambda: None  # called when QEMU stops it because the disk is full
         # Nothing is queued: the filter looks at each event and lets none pass.
         self._client.register_listener(EventListener(event_filter=self._look))
 
@@ -49,6 +50,8 @@ class Monitor:
                 self.at_shutdown()
         elif name == "GUEST_PANICKED":
             self.panicked = True
+        elif name == "BLOCK_IO_ERROR" and isinstance(data, Mapping) and data.get("action") == "stop":
+            self.at_no_room()
         waiting = self._waiting.pop(name, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
@@ -73,6 +76,19 @@ class Monitor:
                 return await self._client.execute(command, given)
         except (QMPError, OSError, TimeoutError) as error:
             raise MonitorError(f"{command}: {error!r}") from error
+
+    async def status(self) -> str:
+        """Of the guest, as QEMU calls it: `running`, `paused`, `io-error`, … Raises: MonitorError."""
+        reply = await self.run("query-status")
+        status = reply.get("status") if isinstance(reply, Mapping) else None
+        if not isinstance(status, str):
+            raise MonitorError("query-status: not an answer to it")
+        return status
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether QEMU has ended, or was let go of."""
+        return self._lost
 
     @property
     def qemu_version(self) -> str:

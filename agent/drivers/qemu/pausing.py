@@ -25,6 +25,7 @@ async def save(spec: Spec, machine: QemuMachine, qemu_version: str, timeout_seco
 
     Raises: AgentError PAUSE_FAILED, DISK_FULL, MACHINE_GONE.
     """
+    machine.running.room.require()
     try:
         async with asyncio.timeout(timeout_seconds):
             # the pause is of the disk that the note names

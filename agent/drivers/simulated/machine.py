@@ -20,6 +20,8 @@ class SimulatedMachine:
 
     def __init__(self, spec: Spec, incarnation: UUID, disk: Disk, faults: Faults) -> None:
         self.spec = spec
+        self.waits_for_room = False
+        """To be set by tests."""
         self._incarnation = incarnation
         self._disk = disk
         self._faults = faults

@@ -311,6 +311,7 @@ class Machine(_message.Message):
     AUTO_PAUSE_AT_FIELD_NUMBER: _builtins.int
     CLUSTER_ID_FIELD_NUMBER: _builtins.int
     STORED_BYTES_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_ROOM_FIELD_NUMBER: _builtins.int
     sandbox_id: _builtins.str
     incarnation: _builtins.str
     """A UUID, new each time the machine starts or resumes; empty before the first start."""
@@ -333,6 +334,8 @@ class Machine(_message.Message):
     """Blocks that its files take on the host's disk (overlay, layers of its own, saved memory), not their sizes; looked at
     now and then, so it may be some seconds old.
     """
+    waits_for_room: _builtins.bool
+    """It runs, but stands still until there is room on the host's disk; then it goes on by itself."""
     @_builtins.property
     def changed_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -368,10 +371,11 @@ class Machine(_message.Message):
         auto_pause_at: _timestamp_pb2.Timestamp | None = ...,
         cluster_id: _builtins.str = ...,
         stored_bytes: _builtins.int = ...,
+        waits_for_room: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "changed_at", b"changed_at", "last_active_at", b"last_active_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "cause", b"cause", "changed_at", b"changed_at", "cluster_id", b"cluster_id", "detail", b"detail", "disk_size_mb", b"disk_size_mb", "generation", b"generation", "incarnation", b"incarnation", "last_active_at", b"last_active_at", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "sequence", b"sequence", "stages", b"stages", "state", b"state", "stored_bytes", b"stored_bytes", "template_id", b"template_id", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_pause_at", b"auto_pause_at", "cause", b"cause", "changed_at", b"changed_at", "cluster_id", b"cluster_id", "detail", b"detail", "disk_size_mb", b"disk_size_mb", "generation", b"generation", "incarnation", b"incarnation", "last_active_at", b"last_active_at", "memory_mb", b"memory_mb", "sandbox_id", b"sandbox_id", "sequence", b"sequence", "stages", b"stages", "state", b"state", "stored_bytes", b"stored_bytes", "template_id", b"template_id", "timeout_sec", b"timeout_sec", "vcpus", b"vcpus", "waits_for_room", b"waits_for_room"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
