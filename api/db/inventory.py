@@ -5,7 +5,9 @@ from uuid import UUID
 
 from api.db.database import Database, Row
 
-_COLUMNS = "id, state, generation, sequence, version, updated_at, last_active_at, goal, timeout_sec, stored_bytes"
+_COLUMNS = (
+    "id, state, generation, sequence, version, updated_at, last_active_at, goal, timeout_sec, stored_bytes, detail"
+)
 
 
 async def of_host(database: Database, host_id: UUID) -> Sequence[Row]:

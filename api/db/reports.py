@@ -15,7 +15,7 @@ from api.db.database import Database
 from api.db.events import BEFORE, insert_events
 from api.db.operations import OPERATION_COLUMNS, operation_of, stages_json
 from api.db.sandboxes import JOINS, SANDBOX_COLUMNS, sandbox_of
-from api.domain.machine import Machine
+from api.domain.machine import WAITS_FOR_ROOM, Machine
 from api.domain.operation import ACHIEVED_BY, ENDS_BY_ITSELF, Operation
 from api.domain.sandbox import TRANSITIONAL, Cause, Owner, Sandbox, State, sources
 
@@ -99,10 +99,12 @@ SELECT true AS present, {SANDBOX_COLUMNS}, {OPERATION_COLUMNS}
 FROM moved s {JOINS} LEFT JOIN operation o ON o.sandbox_id = s.id"""
 
 _NEW_TIME = "s.sequence < m.sequence AND s.auto_pause_at IS DISTINCT FROM m.auto_pause_at"
+# without a sequence of its own: a host whose disk is full cannot write one down
+_NEW_WAIT = "s.sequence <= m.sequence AND m.waits_for_room <> (s.detail = $12::text)"
 _OBSERVE = f"""WITH reported AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::timestamptz[],
-        $8::timestamptz[], $10::bigint[])
-        AS m (id, state, sequence, generation, incarnation, last_active_at, auto_pause_at, stored_bytes)
+        $8::timestamptz[], $10::bigint[], $11::boolean[])
+        AS m (id, state, sequence, generation, incarnation, last_active_at, auto_pause_at, stored_bytes, waits_for_room)
 ), moved AS (
     UPDATE sandboxes s SET sequence = greatest(s.sequence, m.sequence),
         observed_generation = greatest(s.observed_generation, m.generation),
@@ -110,11 +112,13 @@ _OBSERVE = f"""WITH reported AS (
         last_active_at = greatest(s.last_active_at, m.last_active_at),
         stored_bytes = CASE WHEN s.sequence <= m.sequence THEN m.stored_bytes ELSE s.stored_bytes END,
         auto_pause_at = CASE WHEN {_NEW_TIME} THEN m.auto_pause_at ELSE s.auto_pause_at END,
-        version = s.version + CASE WHEN {_NEW_TIME} THEN 1 ELSE 0 END
+        detail = CASE WHEN NOT ({_NEW_WAIT}) THEN s.detail WHEN m.waits_for_room THEN $12::text ELSE '' END,
+        version = s.version + CASE WHEN {_NEW_TIME} OR {_NEW_WAIT} THEN 1 ELSE 0 END
     FROM reported m
     WHERE s.id = m.id AND s.state = m.state AND s.host_id = $7
         AND (s.sequence < m.sequence OR s.last_active_at < m.last_active_at
-            OR (s.sequence = m.sequence AND s.stored_bytes <> m.stored_bytes))
+            OR (s.sequence = m.sequence AND s.stored_bytes <> m.stored_bytes)
+            OR {_NEW_WAIT})
     RETURNING new.*, {BEFORE}, new.version > old.version AS visible
 ), logged AS (
     {insert_events(kind="'sandbox.observed'", actor="'host-' || s.host_id", source="moved s", at="$9::timestamptz")}
@@ -183,7 +187,7 @@ async def conclude(
 
 async def observe(database: Database, host_id: UUID, machines: Sequence[Machine], now: datetime) -> Observed:
     """Keeps what is new of machines whose state is known already. An event only where a user can see a difference: in
-    the time at which it is going to be paused."""
+    the time at which it is going to be paused, and in whether it waits for room on its host's disk."""
     row = await database.row(
         _OBSERVE,
         [machine.sandbox_id for machine in machines],
@@ -196,5 +200,7 @@ async def observe(database: Database, host_id: UUID, machines: Sequence[Machine]
         [machine.auto_pause_at for machine in machines],
         now,
         [machine.stored_bytes for machine in machines],
+        [machine.waits_for_room for machine in machines],
+        WAITS_FOR_ROOM,
     )
     return Observed(0, 0) if row is None else Observed(row["noted"], row["visible"])

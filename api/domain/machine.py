@@ -8,13 +8,16 @@ from uuid import UUID
 from api.domain.operation import Stage
 from api.domain.sandbox import Cause, State
 
+WAITS_FOR_ROOM = "It stands still until there is room on its host's disk, and goes on by itself then."
+"""What is told of a sandbox that waits for room."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
     """One entry of a host's inventory. `sequence` grows with every change on that host; `generation` is the newest
     that the host accepted for this sandbox; `stages` are those of the last command.
     `auto_pause_at` is when it is paused if it is not used until then; `cluster_id` the control plane that had it made,
-    None if the host cannot say."""
+    None if the host cannot say. It `waits_for_room` if it runs but stands still because its host's disk is full."""
 
     sandbox_id: UUID
     incarnation: UUID | None
@@ -30,6 +33,7 @@ class Machine:
     auto_pause_at: datetime | None = None
     stored_bytes: int = 0
     cluster_id: UUID | None = None
+    waits_for_room: bool = False
 
 
 class HeldState(StrEnum):

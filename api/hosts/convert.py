@@ -90,6 +90,7 @@ def machine_of(message: pb.Machine) -> Machine:
             auto_pause_at=_time_of(message.auto_pause_at) if message.HasField("auto_pause_at") else None,
             stored_bytes=message.stored_bytes,
             cluster_id=UUID(message.cluster_id) if message.cluster_id else None,
+            waits_for_room=message.waits_for_room,
         )
     except (Invalid, ValueError) as error:
         raise Internal("A host reports an id that is none.", detail=repr(error)) from error

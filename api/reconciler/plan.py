@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from api.domain.machine import Inventory, Machine
+from api.domain.machine import WAITS_FOR_ROOM, Inventory, Machine
 from api.domain.sandbox import TRANSITIONAL, Cause, Goal, Owner, State, deadline_of, sources
 from api.ids import Kind, wire_id
 from api.reconciler.strays import Claims, Stray, strays, unclaimed
@@ -30,6 +30,7 @@ class Row(NamedTuple):
     goal: Goal = Goal.RUNNING
     timeout_sec: int = 0
     stored_bytes: int = 0
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def _is_news(row: Row, machine: Machine) -> bool:
         machine.sequence > row.sequence
         or (active is not None and (row.last_active_at is None or active > row.last_active_at))
         or (machine.sequence == row.sequence and machine.stored_bytes != row.stored_bytes)
+        or machine.waits_for_room != (row.detail == WAITS_FOR_ROOM)
     )
 
 

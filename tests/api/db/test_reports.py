@@ -6,7 +6,7 @@ from uuid import UUID
 
 from api.db import reports
 from api.db.reports import Answer, Applied, Missing, Observed, Stale
-from api.domain.machine import Machine
+from api.domain.machine import WAITS_FOR_ROOM, Machine
 from api.domain.sandbox import MOVES, TRANSITIONAL, Cause, Move, Owner, State
 from api.ids import new_id
 from tests.api.db.conftest import Store
@@ -150,6 +150,26 @@ async def test_what_a_sandbox_takes_is_kept_without_an_event(store: Store) -> No
     assert await reports.observe(store.database, store.host_id, [late], NOW) == Observed(0, 0)
     assert (await store.row(sandbox_id))["stored_bytes"] == 4096
     assert await store.events(sandbox_id) == 0
+
+
+async def test_whether_it_waits_for_room_is_live_though_its_host_can_write_no_sequence(store: Store) -> None:
+    sandbox_id = await store.sandbox(State.RUNNING, sequence=11)
+    await store.raw.execute("UPDATE sandboxes SET detail = 'It was refused.' WHERE id = $1", sandbox_id)
+    machine = _machine(sandbox_id, State.RUNNING, last_active_at=None)
+    waits = replace(machine, waits_for_room=True)
+    for told, observed, detail in (
+        (machine, Observed(0, 0), "It was refused."),
+        (replace(waits, sequence=10), Observed(0, 0), "It was refused."),
+        (waits, Observed(1, 1), WAITS_FOR_ROOM),
+        (waits, Observed(0, 0), WAITS_FOR_ROOM),
+        (replace(machine, sequence=10), Observed(0, 0), WAITS_FOR_ROOM),
+        (machine, Observed(1, 1), ""),
+        (machine, Observed(0, 0), ""),
+    ):
+        assert await reports.observe(store.database, store.host_id, [told], NOW) == observed
+        assert (await store.row(sandbox_id))["detail"] == detail
+    assert (await store.row(sandbox_id))["version"] == 3
+    assert await store.events(sandbox_id) == 2
 
 
 async def test_the_time_of_the_next_idle_pause_is_live(store: Store) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from api.domain.machine import Inventory, Machine
+from api.domain.machine import WAITS_FOR_ROOM, Inventory, Machine
 from api.domain.sandbox import MOVES, TRANSITIONAL, Cause, Goal, Move, Owner, State, deadline_of
 from api.ids import Kind, new_id, wire_id
 from api.reconciler.plan import LOST_AFTER_SECONDS, RESEND_AFTER_SECONDS, Plan, Row, plan
@@ -118,6 +118,14 @@ def test_the_same_state_is_only_noted() -> None:
     assert _plan(_row(State.RUNNING, sequence=11), machine) == Plan()
     larger = _machine(State.RUNNING, stored_bytes=1)
     assert _plan(_row(State.RUNNING, sequence=11), larger) == Plan(observe=(larger,))
+
+
+def test_that_it_waits_for_room_is_news_once_and_so_is_its_end() -> None:
+    row, machine = _row(State.RUNNING, sequence=11), _machine(State.RUNNING)
+    waits = replace(machine, waits_for_room=True)
+    assert _plan(row, waits) == Plan(observe=(waits,))
+    assert _plan(row._replace(detail=WAITS_FOR_ROOM), waits) == Plan()
+    assert _plan(row._replace(detail=WAITS_FOR_ROOM), machine) == Plan(observe=(machine,))
 
 
 def test_deleted_is_believed_whatever_its_sequence() -> None:
