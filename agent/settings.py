@@ -34,6 +34,11 @@ class Settings(BaseSettings):
     """Where base images are kept between data directories."""
     pool_max: int = Field(default=8, ge=0, le=1000)
     """How many clones may stand ready for sandboxes that are still to come; each takes ~60 MB. 0: none."""
+    disk_mb_per_second: int = Field(default=125, ge=0, le=1_000_000)
+    """How many MiB each sandbox may read and write on its disk in a second, on average: those of ten seconds may come
+    at once. 0: as fast as it goes."""
+    disk_operations_per_second: int = Field(default=3000, ge=0, le=10_000_000)
+    """How often it may do so, likewise."""
     garbage_kept_seconds: int = Field(default=24 * 3600, ge=0, le=10 * 365 * 24 * 3600)
     """How long files that belong to nothing stay in `quarantine` in the data directory before they are removed."""
     host_name: str = ""

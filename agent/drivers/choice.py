@@ -20,7 +20,7 @@ def make_driver(settings: Settings, progress: Progress) -> Driver:
         latency_seconds = dict.fromkeys(POINTS, settings.simulated_latency_ms / 1000)
         return SimulatedDriver(settings.data_dir / "simulated", Faults(latency_seconds))
     # Only where it is wanted: a host of simulated machines needs neither QEMU's library nor its start-up time.
-    from agent.drivers.qemu import QemuDriver, QemuSettings  # noqa: PLC0415
+    from agent.drivers.qemu import DiskRate, QemuDriver, QemuSettings  # noqa: PLC0415
     from agent.images import BaseImage, BuildError, Resolver, UnknownTemplate  # noqa: PLC0415
 
     resolver = Resolver(settings.cache_dir, settings.data_dir, progress)
@@ -34,5 +34,11 @@ def make_driver(settings: Settings, progress: Progress) -> Driver:
             raise AgentError(Code.INTERNAL, str(error), detail=error.detail) from error
 
     return QemuDriver(
-        QemuSettings(data_dir=settings.data_dir, cache_dir=settings.cache_dir, pool_max=settings.pool_max), image
+        QemuSettings(
+            data_dir=settings.data_dir,
+            cache_dir=settings.cache_dir,
+            pool_max=settings.pool_max,
+            disk_rate=DiskRate(settings.disk_mb_per_second << 20, settings.disk_operations_per_second),
+        ),
+        image,
     )

@@ -25,6 +25,7 @@ from agent.drivers.qemu.overlays import settle_chain
 from agent.drivers.qemu.process import QemuProcess
 from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.room import STANDS, Room
+from agent.drivers.qemu.settings import QemuSettings
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.uids import UserIds
 from agent.errors import AgentError, Code
@@ -43,8 +44,7 @@ class Adopter:
     store: ImageStore
     groups: Groups
     uids: UserIds
-    guest_timeout_seconds: float
-    grow_timeout_seconds: float
+    settings: QemuSettings
     tasks: Tasks
 
     async def adopt(
@@ -104,9 +104,14 @@ class Adopter:
     async def _go_on(self, spec: Spec, machine: QemuMachine, status: str) -> None:
         """A pause that was not completed is undone; a start that was not, is. A guest that does not answer is
         adopted nevertheless; one that stands still because the disk is full is not asked before it goes on."""
+        try:
+            # an earlier agent may have been told another one, or have known none
+            await self.settings.disk_rate.hold(machine.running.monitor)
+        except MonitorError as error:
+            log.warning("disk_rate_not_held", sandbox_id=str(spec.sandbox_id), reason=repr(error))
         stands = status == STANDS
         if stands:
-            machine.identify_later(spec, self.guest_timeout_seconds)
+            machine.identify_later(spec, self.settings.guest_timeout_seconds)
             machine.running.room.is_short(self.tasks)
         elif status != "running":
             with contextlib.suppress(MonitorError):
@@ -123,9 +128,9 @@ class Adopter:
         if stands:
             return
         try:
-            await machine.identify(spec, self.guest_timeout_seconds)
+            await machine.identify(spec, self.settings.guest_timeout_seconds)
             known_mb = machine.image.manifest.disk_size_mb
-            await grow(machine, spec.disk_size_mb, known_mb, self.grow_timeout_seconds)
+            await grow(machine, spec.disk_size_mb, known_mb, self.settings.grow_timeout_seconds)
         except AgentError as error:
             log.warning("adopted_without_answer", sandbox_id=str(spec.sandbox_id), reason=error.message)
 

@@ -14,6 +14,7 @@ GUEST_MAC = "52:54:00:6e:62:01"
 CONSOLE_BYTES = 65536
 DISK_NODE = "disk"  # what is written to, until a snapshot puts an overlay above it
 IMAGE_NODE = "image"  # the topmost disk of the image
+GUEST_DISK = "vda"  # the device that the guest has for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def guest_arguments(*, cpu: str, vcpus: int, memory_mb: int) -> list[str]:
         *("-cpu", cpu),
         *("-smp", str(vcpus)),
         *("-m", f"{memory_mb}M"),
-        *("-device", "virtio-blk-device,id=vda,drive=disk,num-queues=1,discard=on"),
+        *("-device", f"virtio-blk-device,id={GUEST_DISK},drive={DISK_NODE},num-queues=1,discard=on"),
         *("-device", "virtio-serial-device,id=ports,max_ports=8"),
         *("-device", f"virtserialport,bus=ports.0,nr=1,chardev=link,name={LINK_PORT}"),
         *("-device", "virtio-rng-device,id=rng,rng=entropy"),

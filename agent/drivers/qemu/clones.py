@@ -272,7 +272,11 @@ class Cloner:
         """Loads the device state; the guest runs from then on. Raises: AgentError START_FAILED."""
         resumed = running.monitor.event("RESUME")
         try:
-            await running.monitor.run("migrate-incoming", uri=f"fd:{state_fd}")
+            # QEMU does one after the other: the guest runs when the limit holds, and nobody waits for that
+            await asyncio.gather(
+                self.settings.disk_rate.hold(running.monitor),
+                running.monitor.run("migrate-incoming", uri=f"fd:{state_fd}"),
+            )
             async with asyncio.timeout(LOAD_SECONDS):
                 await resumed
         except (MonitorError, TimeoutError) as error:

@@ -112,7 +112,7 @@ class QemuDriver:
         groups = find_groups(f"nestbox-{owner}")
         groups.sweep()
         uids = UserIds(settings.first_uid, settings.uid_count, owner)
-        launcher = Launcher(jail, groups, uids, settings.translation_buffer_mb, self._tasks)
+        launcher = Launcher(jail, groups, uids, settings, self._tasks)
         self._host = Host(
             qemu_version=version,
             groups=groups,
@@ -142,9 +142,7 @@ class QemuDriver:
             templates=Templates(
                 settings, self._store, self._snapshots, self._standing, self._prover, Flattener(jail, uids)
             ),
-            adopter=Adopter(
-                self._store, groups, uids, settings.guest_timeout_seconds, settings.grow_timeout_seconds, self._tasks
-            ),
+            adopter=Adopter(self._store, groups, uids, settings, self._tasks),
         )
         await asyncio.to_thread(self._store.open)
         await asyncio.to_thread(self._snapshots.open)

@@ -2,12 +2,11 @@
 
 import asyncio
 
+from agent.drivers.qemu.arguments import GUEST_DISK
 from agent.drivers.qemu.disks import bound
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.monitor import MonitorError
 from agent.errors import AgentError, Code
-
-GUEST_DISK = "vda"  # the device's id in `arguments.guest_arguments`
 
 
 async def grow(machine: QemuMachine, disk_size_mb: int, known_mb: int, deadline_seconds: float) -> None:

@@ -42,6 +42,17 @@ class Host:
             sentences.append("All machines run under the agent's user id: run the agent as root to give each its own.")
         elif unreachable := prerequisites.unreachable_folder(settings.data_dir):
             sentences.append(unreachable)
+        if not self.raises_limits:
+            sentences.append(
+                "The limit on a machine's files cannot be raised while it runs: sandboxes with a larger disk than "
+                "their template's are not taken from the pool, and machines that an agent from before there was that "
+                "limit started have none. Give the agent CAP_SYS_RESOURCE."
+            )
+        if not (settings.disk_rate.bytes_per_second and settings.disk_rate.operations_per_second):
+            sentences.append(
+                "Machines may use the disk as fast as it goes, by this host's settings: set "
+                "NESTBOX_AGENT_DISK_MB_PER_SECOND and NESTBOX_AGENT_DISK_OPERATIONS_PER_SECOND."
+            )
         if problem := prerequisites.namespaces_problem():
             sentences.append(problem)
         return tuple(sentences)

@@ -20,6 +20,7 @@ from agent.drivers.qemu.monitor import Monitor, MonitorError
 from agent.drivers.qemu.process import QemuProcess
 from agent.drivers.qemu.ram import Base
 from agent.drivers.qemu.room import Room
+from agent.drivers.qemu.settings import QemuSettings
 from agent.drivers.qemu.spawn import Spawned, SpawnError, spawn
 from agent.drivers.qemu.tasks import Tasks
 from agent.drivers.qemu.uids import UserIds
@@ -113,12 +114,12 @@ async def _remove(group: Group) -> None:
 class Launcher:
     """Starts machines the way this host can."""
 
-    def __init__(self, jail: Jail, groups: Groups, uids: UserIds, translation_buffer_mb: int, tasks: Tasks) -> None:
+    def __init__(self, jail: Jail, groups: Groups, uids: UserIds, settings: QemuSettings, tasks: Tasks) -> None:
         self._tasks = tasks
         self._jail = jail
         self._groups = groups
         self._uids = uids
-        self._translation_buffer_mb = translation_buffer_mb
+        self._settings = settings
 
     async def launch(self, plan: Plan) -> Running:
         """Returns when QEMU has answered and its limits hold. Nothing is left after a failure or a cancellation.
@@ -147,7 +148,7 @@ class Launcher:
             records.write(
                 plan.folder, plan.name, plan.image_id, plan.image_sha256, plan.ram_base, running.process.identity
             )
-            await self._greet(running, connection)
+            await self._greet(running, connection, boots=plan.boot is not None)
             undo.pop_all()
             return running
         raise AssertionError("unreachable")
@@ -161,7 +162,7 @@ class Launcher:
             plan.guest_arguments,
             arguments.host_arguments(
                 accelerator=plan.accelerator,
-                translation_buffer_mb=self._translation_buffer_mb,
+                translation_buffer_mb=self._settings.translation_buffer_mb,
                 ram_fd=plan.ram_fd,
                 ram_bytes=plan.ram_bytes,
                 ram_shared=plan.ram_shared,
@@ -194,18 +195,24 @@ class Launcher:
         connection = sockets.connect(run, sockets.QMP)
         return connection, asyncio.get_running_loop().run_in_executor(None, work)
 
-    async def _greet(self, running: Running, connection: socket.socket) -> None:
+    async def _greet(self, running: Running, connection: socket.socket, *, boots: bool) -> None:
         """QEMU has answered, and its limits hold: no guest code has run by then, unless it boots."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 if running.group is not None:
                     tasks.create_task(asyncio.to_thread(running.group.add, running.process.identity.pid))
-                tasks.create_task(running.monitor.connect(connection))
+                tasks.create_task(self._connect(running.monitor, connection, boots=boots))
         except* (MonitorError, OSError) as errors:
             running.process.kill()
             status = await running.process.exit_status()
             detail = f"exit status {status}; {errors.exceptions!r}; {running.process.words()}"
             raise AgentError(Code.START_FAILED, "The machine could not be started.", detail=detail) from errors
+
+    async def _connect(self, monitor: Monitor, connection: socket.socket, *, boots: bool) -> None:
+        """One that does not boot is told how fast it may use its disk beside what it waits for (`Cloner`)."""
+        await monitor.connect(connection)
+        if boots:
+            await self._settings.disk_rate.hold(monitor)
 
     def _make_group(self, plan: Plan) -> Group | None:
         if not self._groups.parents:

@@ -156,9 +156,9 @@ class QemuMachine:
         return self.running.group is not None and self.running.group.out_of_memory_kills() > 0
 
     async def stand_still(self) -> None:
-        """Stops its guest, and the guest's clock with it: nothing is on its way to it, requests wait, and nobody lets it
-        go on because there is room. Until `go_on`, also after a failure. Raises: MonitorError: it runs, as far as QEMU
-        says."""
+        """Stops its guest, and the guest's clock with it: nothing is on its way to it, requests wait, and nobody lets
+        it go on because there is room. Until `go_on`, also after a failure. Raises: MonitorError: it runs, as far as
+        QEMU says."""
         self.running.room.is_held = True
         if self._link is not None:
             await self._link.quiesce()

@@ -70,10 +70,13 @@ class Monitor:
 
     async def run(self, command: str, /, **arguments: Any) -> Any:
         """One command; underscores in argument names stand for hyphens. Returns its reply. Raises: MonitorError."""
-        given = {name.replace("_", "-"): value for name, value in arguments.items()}
+        return await self.run_with(command, {name.replace("_", "-"): value for name, value in arguments.items()})
+
+    async def run_with(self, command: str, arguments: Mapping[str, Any]) -> Any:
+        """The same for one of the old commands, whose arguments are named with underscores."""
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_SECONDS):
-                return await self._client.execute(command, given)
+                return await self._client.execute(command, dict(arguments))
         except (QMPError, OSError, TimeoutError) as error:
             raise MonitorError(f"{command}: {error!r}") from error
 

@@ -1,7 +1,9 @@
 """What the qemu driver is told by the program that constructs it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from agent.drivers.qemu.rate import DiskRate
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class QemuSettings:
     save_timeout_seconds: float = 60.0
     pool_max: int = 8  # clones that wait for sandboxes, at most; 0: no pool
     translation_buffer_mb: int = 64  # TCG only; counted in a sandbox's memory
+    disk_rate: DiskRate = field(default_factory=DiskRate)  # of each machine
 
     @property
     def images_dir(self) -> Path:

@@ -18,6 +18,24 @@ from tests.agent.drivers.qemu.laboratory import Laboratory, new_spec, qemu_machi
 pytestmark = pytest.mark.vm
 # random bytes past all that the file system of a new guest has
 NOISE = "dd if=/dev/urandom of=/dev/vda bs=1M seek=4000 count=30 oflag=direct 2>&1"
+# of a machine with one processor and 512 MiB, by version of the control groups
+MEMORY_BYTES = (2 * 512 + 192) << 20
+HELD = {
+    1: {
+        "memory.limit_in_bytes": str(MEMORY_BYTES),
+        "cpu.cfs_period_us": "100000",
+        "cpu.cfs_quota_us": "150000",
+        "cpu.shares": "1024",
+        "pids.max": "81",
+    },
+    2: {
+        "memory.max": str(MEMORY_BYTES),
+        "memory.swap.max": "0",
+        "cpu.max": "150000 100000",
+        "cpu.weight": "100",
+        "pids.max": "81",
+    },
+}
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 
@@ -100,6 +118,13 @@ async def test_a_machine_has_limits(driver: QemuDriver) -> None:
         return
     for folder in group.folders:
         assert str(machine.process.pid) in (folder / "cgroup.procs").read_text().split()
+    groups = driver._ready.groups
+    for file, value in HELD[groups.version].items():
+        controller = file.partition(".")[0]
+        if controller in groups.parents:
+            assert (groups.parents[controller] / group.folders[0].name / file).read_text().strip() == value, file
+        else:
+            assert any(f"no limit on {controller}" in said for said in (await driver.facts()).shortcomings)
     await driver.kill(machine)
     assert not any(folder.exists() for folder in group.folders)
 
@@ -148,6 +173,8 @@ async def test_the_limit_follows_the_size_of_the_disk(driver: QemuDriver, labora
     larger = dataclasses.replace(new_spec(), disk_size_mb=12_288)
     machine = await start(driver, larger)
     assert limit_of(machine, "Max file size") == [str(overlay_bytes_max(12_288))] * 2
+    told = any("cannot be raised" in sentence for sentence in (await driver.facts()).shortcomings)
+    assert told is not driver._ready.raises_limits
     if not driver._ready.raises_limits:
         with pytest.raises(PermissionError):
             bound(machine.process.pid, 20_480)

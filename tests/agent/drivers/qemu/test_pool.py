@@ -33,6 +33,7 @@ from tests.agent.drivers.qemu.laboratory import (
     shell,
     start,
 )
+from tests.agent.drivers.qemu.test_rate import rate_of
 from tests.agent.running_guest import pass_time
 from tests.waiting import eventually
 
@@ -110,6 +111,7 @@ async def test_a_handed_over_machine_is_adopted(laboratory: Laboratory) -> None:
         await shell(machine, "echo kept > /dev/shm/file")
         process, incarnation = machine.process, machine.incarnation
         assert driver._pool.facts()[0].handed_over == 1
+        assert await rate_of(machine) == laboratory.settings.disk_rate
         other = laboratory.second()
         await driver._pool.close()
         await driver.close()
