@@ -64,7 +64,7 @@ class KeptFiles:
         nothing = Path("/nonexistent")
         jail = Jail(nothing, nothing, nothing, nothing, None, (), (), raises_limits=False)
         uids, tasks = UserIds(200_000, 10, "tests"), Tasks()
-        self.launcher = Refusing(jail, Groups(2, {}), uids, 64, tasks)
+        self.launcher = Refusing(jail, Groups(2, {}), uids, self.settings, tasks)
         prover = Prover(self.data_dir, self.snapshots, tasks)
         self.cloner = Cloner(self.settings, self.store, self.snapshots, prover, self.launcher, VERSION)
         self.booter = Booter(self.settings, self.store, self.snapshots.layers, prover, self.launcher)

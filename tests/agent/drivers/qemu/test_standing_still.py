@@ -23,7 +23,7 @@ from agent.drivers.qemu.snapshots import Snapshot
 from agent.errors import AgentError, Code
 from agent.images.build import copy_sparse
 from tests.agent.drivers.qemu.laboratory import NO_STAGES
-from tests.agent.drivers.qemu.standing import RAM_BYTES, Hook, Host, standing
+from tests.agent.drivers.qemu.standing_still import RAM_BYTES, Hook, Host, standing_still
 
 DEADLINE_SECONDS = 20.0
 
@@ -43,7 +43,7 @@ async def test_pages_are_kept_and_nothing_is_synced_or_summed_while_the_machine_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: Base, most: int
 ) -> None:
     monkeypatch.setattr(held, "bytes_max", lambda: most)
-    with standing(tmp_path, base) as host:
+    with standing_still(tmp_path, base) as host:
         content, snapshot_id = pages_of(host), uuid4()
         sync = os.fsync
 
@@ -69,7 +69,7 @@ async def test_pages_are_kept_and_nothing_is_synced_or_summed_while_the_machine_
 
 async def test_no_more_is_held_than_the_host_can_spare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held, "memory_available_mb", lambda: 32)
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         pages_of(host)
         held_bytes: list[int] = []
         write = held.write
@@ -86,7 +86,7 @@ async def test_no_more_is_held_than_the_host_can_spare(tmp_path: Path, monkeypat
 async def test_a_machine_that_stands_still_waits_for_nobody_elses_work(tmp_path: Path) -> None:
     loop, gone_on = asyncio.get_running_loop(), threading.Event()
     loop.set_default_executor(ThreadPoolExecutor(1))
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         pages_of(host)
         busy: list[asyncio.Future[bool]] = []
         host.qemu.before["stop"] = lambda: busy.append(loop.run_in_executor(None, gone_on.wait, DEADLINE_SECONDS))
@@ -109,7 +109,7 @@ async def still_and_refused() -> None:
 
 
 async def test_a_guest_is_told_how_long_it_stood_still(tmp_path: Path) -> None:
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         host.qemu.before["blockdev-snapshot"] = still_for_long
         for _ in range(2):
             await host.freezer.keep_running(host.spec, host.machine, uuid4(), DEADLINE_SECONDS, NO_STAGES)
@@ -119,7 +119,7 @@ async def test_a_guest_is_told_how_long_it_stood_still(tmp_path: Path) -> None:
 
 
 async def test_a_guest_is_told_after_a_failure_too_and_of_no_standstill_that_was_none(tmp_path: Path) -> None:
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         keep = partial(host.freezer.keep_running, host.spec, host.machine, uuid4(), DEADLINE_SECONDS, NO_STAGES)
         pause = partial(save, host.spec, host.machine, host.qemu.qemu_version, DEADLINE_SECONDS, NO_STAGES)
         for command, count in {"xen-save-devices-state": 1, "cont": 1, "stop": 0}.items():
@@ -145,7 +145,7 @@ def once(host: Host, command: str) -> Hook:
 
 
 async def test_a_guest_that_cannot_be_told_now_is_told_later(tmp_path: Path) -> None:
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         host.qemu.before["blockdev-snapshot"] = still_for_long
         host.link.is_lost = True
         await host.freezer.keep_running(host.spec, host.machine, uuid4(), DEADLINE_SECONDS, NO_STAGES)
@@ -161,20 +161,20 @@ async def paused(host: Host) -> None:
 
 
 async def test_a_paused_sandbox_whose_disk_moved_on_is_not_kept(tmp_path: Path) -> None:
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         await paused(host)
         os.utime(host.qemu.overlay)
         with pytest.raises(AgentError) as refusal:
             await host.freezer.keep_paused(host.spec, host.machine.folder, uuid4(), NO_STAGES)
         assert refusal.value.code is Code.IMAGE_MISMATCH
-        assert host.snapshots.all() == frozenset()
+        assert host.kept == []
         assert host.layers == []
 
 
 async def test_others_name_layers_while_a_paused_disk_is_copied_and_nothing_of_it_is_swept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         await paused(host)
         overlay, snapshot_id = host.qemu.overlay.read_bytes(), uuid4()
         begun, swept = asyncio.Event(), threading.Event()
@@ -205,7 +205,7 @@ async def test_others_name_layers_while_a_paused_disk_is_copied_and_nothing_of_i
 async def test_a_snapshot_that_is_read_slowly_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         await paused(host)
         slow, quick = uuid4(), uuid4()
         for snapshot_id in (slow, quick):
@@ -233,7 +233,7 @@ async def test_a_snapshot_that_is_read_slowly_holds_up_no_other(
 async def test_memory_that_was_merged_for_somebody_who_left_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         await paused(host)
         snapshot_id = uuid4()
         await host.freezer.keep_paused(host.spec, host.machine.folder, snapshot_id, NO_STAGES)
@@ -272,7 +272,7 @@ async def test_a_note_that_is_written_too_late_is_taken_back(tmp_path: Path, mon
         assert over.wait(DEADLINE_SECONDS)
         write(folder, chain)
 
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         monkeypatch.setattr(layers, "write", late)
         loop.call_later(2 * SHORT_SECONDS, over.set)
         with pytest.raises(AgentError) as failure:
@@ -297,7 +297,7 @@ async def test_what_is_published_too_late_is_withdrawn_before_the_machine_goes_o
         publish(unfinished, manifest)
         ended.set()
 
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         monkeypatch.setattr(Unfinished, "publish", late)
         host.qemu.before["cont"] = lambda: waited.append(ended.is_set()) if begun.is_set() else None
         loop.call_later(2 * SHORT_SECONDS, over.set)
@@ -305,7 +305,7 @@ async def test_what_is_published_too_late_is_withdrawn_before_the_machine_goes_o
             await attempts(host, SHORT_SECONDS)[attempt]()
         assert waited == [True]
         assert host.qemu.runs
-        assert host.snapshots.all() == frozenset()
+        assert host.kept == []
         assert saved.pauses(host.machine.folder) == []
         assert len([name for name in host.files if name.startswith("overlay")]) == 1
 
@@ -326,7 +326,7 @@ async def test_memory_that_is_still_read_is_waited_for_before_the_machine_goes_o
         await asyncio.to_thread(begun.wait, DEADLINE_SECONDS)
         raise MonitorError("refused by the test")
 
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         monkeypatch.setattr(held, "read", slow)
         host.qemu.before["xen-save-devices-state"] = refuse
         waited: list[bool] = []
@@ -338,7 +338,7 @@ async def test_memory_that_is_still_read_is_waited_for_before_the_machine_goes_o
 
 @pytest.mark.parametrize("attempt", ["snapshot", "pause"])
 async def test_a_note_that_could_not_be_put_right_is_before_the_machine_is_kept(tmp_path: Path, attempt: str) -> None:
-    with standing(tmp_path) as host:
+    with standing_still(tmp_path) as host:
         questions = 0
 
         def answers_once() -> None:

@@ -21,9 +21,12 @@ from agent.drivers.qemu.launch import Running
 from agent.drivers.qemu.layers import Layers
 from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.manifests import FileSum, ImageManifest
+from agent.drivers.qemu.monitor import Monitor
 from agent.drivers.qemu.proofs import Prover
 from agent.drivers.qemu.ram import Base
+from agent.drivers.qemu.room import Room
 from agent.drivers.qemu.snapshots import Snapshots
+from agent.drivers.qemu.standing import Standing
 from agent.drivers.qemu.tasks import Tasks
 from agent.errors import AgentError, Code
 from agent.link.link import GuestLink
@@ -48,6 +51,9 @@ class Qemu:
     identity: ProcessIdentity = field(default_factory=lambda: ProcessIdentity(os.getpid(), 1))
     running: bool = True
     descriptor: int = -1
+
+    def __post_init__(self) -> None:
+        self.room = Room(cast("Monitor", self), "test")
 
     @property
     def monitor(self) -> "Qemu":
@@ -123,19 +129,25 @@ class Host:
         return sorted(path.name for path in self.snapshots.layers.path("x").parent.iterdir())
 
     @property
+    def kept(self) -> list[str]:
+        """The names of all snapshots, and of what is left of any."""
+        return sorted(path.name for path in self.snapshots.folder.iterdir())
+
+    @property
     def files(self) -> list[str]:
         """The names of the machine's own files."""
         return sorted(path.name for path in self.machine.folder.iterdir())
 
 
 @contextlib.contextmanager
-def standing(data_dir: Path, base: Base = Base.IMAGE) -> Iterator[Host]:
+def standing_still(data_dir: Path, base: Base = Base.IMAGE) -> Iterator[Host]:
     """A host whose machine has written nothing to its memory. The loop must run."""
     spec = new_spec()
     folder = data_dir / "machines" / str(spec.sandbox_id)
     folder.mkdir(parents=True)
     disks.make_overlay(folder / OVERLAY, spec.disk_size_mb)
-    snapshots = Snapshots(data_dir / "snapshots", folder.parent, data_dir / "quarantine", Layers(data_dir / "layers"))
+    standing = Standing(folder.parent, data_dir / "snapshots", data_dir / "quarantine")
+    snapshots = Snapshots(data_dir / "snapshots", Layers(data_dir / "layers"), standing)
     snapshots.open()
     qemu, tasks = Qemu(folder / OVERLAY), Tasks()
     image = Image(data_dir, _manifest(spec))
