@@ -6,7 +6,7 @@ The code before this goes on to work: it removes lines itself, as the owner of t
 from alembic import op
 
 revision = "0054"
-down_revision = "0050"
+down_revision = "0051"
 branch_labels = None
 depends_on = None
 
