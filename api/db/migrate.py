@@ -1,6 +1,5 @@
 """Brings a database to the newest schema."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,11 +66,6 @@ async def differences(database_url: str) -> list[object]:
             return await connection.run_sync(_compare)
     finally:
         await engine.dispose()
-
-
-def migrate_now(database_url: str) -> None:
-    """`migrate` for callers without an event loop."""
-    asyncio.run(migrate(database_url))
 
 
 @contextmanager

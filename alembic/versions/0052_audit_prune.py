@@ -5,7 +5,7 @@ The code before this goes on to work: it removes lines itself, as the owner of t
 
 from alembic import op
 
-revision = "0054"
+revision = "0052"
 down_revision = "0051"
 branch_labels = None
 depends_on = None
