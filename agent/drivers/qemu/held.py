@@ -1,7 +1,8 @@
 """A machine's own pages, read while it stands still and written when it has gone on.
 
 The agent holds them in memory meanwhile, up to a share of what the host has to spare; what is beyond that goes to the
-beginning of the file that it belongs in. Nothing is summed, synced or looked through before the machine goes on.
+beginning of the file that it belongs in. Nothing is summed or synced before the machine goes on, and what is held is
+not looked through either.
 """
 
 import mmap

@@ -94,7 +94,6 @@ class QemuMachine:
         """
         self.identify_later(spec, deadline_seconds)
         link = await self.link(deadline_seconds)
-        self._behind_ns = 0  # it is told what time it is
         await link.identify(
             Identity(
                 sandbox_id=f"sb-{spec.sandbox_id}",
@@ -105,6 +104,7 @@ class QemuMachine:
                 unix_ns=time.time_ns(),
             )
         )
+        self._behind_ns = 0  # it was told what time it is
 
     def identify_later(self, spec: Spec, deadline_seconds: float) -> None:
         """Does so again whenever the guest has stood still for want of room: its clock stood still too."""
