@@ -105,7 +105,7 @@ class Cloner:
                 machine = QemuMachine(folder, image, incarnation, running)
                 undo.push_async_callback(machine.end)
                 stage("spawn")
-                await self._load(running, state_fd)
+                await self._hold_and_load(running, state_fd)
             stage("restore")
             await machine.identify(spec, self.settings.guest_timeout_seconds)
             await grow(machine, spec.disk_size_mb, known_mb, self.settings.grow_timeout_seconds)
@@ -146,7 +146,7 @@ class Cloner:
                 undo.push_async_callback(machine.end)
                 stage("spawn")
                 if len(inherited):
-                    await self._load(running, state_fd)
+                    await self._hold_and_load(running, state_fd)
                 else:
                     await self._restore(running, image, snapshot.runs, snapshot.content, state_fd)
             stage("restore")
@@ -268,15 +268,23 @@ class Cloner:
         if manifest.disk_stamp != disks.stamp(layers.overlay(folder)):
             raise ManifestError("the disk was written to after its memory was saved")
 
+    async def _hold(self, running: Running) -> None:
+        """Holds the guest to its rate. Raises: AgentError START_FAILED."""
+        try:
+            await self.settings.disk_rate.hold(running.monitor)
+        except MonitorError as error:
+            message = "The machine's limits could not be set."
+            raise AgentError(Code.START_FAILED, message, detail=str(error)) from error
+
+    async def _hold_and_load(self, running: Running, state_fd: int) -> None:
+        """QEMU does one after the other, so the guest is held when it runs. Raises: AgentError START_FAILED."""
+        await asyncio.gather(self._hold(running), self._load(running, state_fd))
+
     async def _load(self, running: Running, state_fd: int) -> None:
         """Loads the device state; the guest runs from then on. Raises: AgentError START_FAILED."""
         resumed = running.monitor.event("RESUME")
         try:
-            # QEMU does one after the other: the guest runs when the limit holds, and nobody waits for that
-            await asyncio.gather(
-                self.settings.disk_rate.hold(running.monitor),
-                running.monitor.run("migrate-incoming", uri=f"fd:{state_fd}"),
-            )
+            await running.monitor.run("migrate-incoming", uri=f"fd:{state_fd}")
             async with asyncio.timeout(LOAD_SECONDS):
                 await resumed
         except (MonitorError, TimeoutError) as error:
@@ -290,7 +298,10 @@ class Cloner:
         try:
             mapped = ram.mapped_ram(running.process.identity.pid, image.manifest.ram_bytes)
             writing = asyncio.get_running_loop().run_in_executor(None, mapped.write, runs, content)
-            await settled(writing)
+            try:
+                await self._hold(running)  # beside it
+            finally:
+                await settled(writing)
         except (OSError, LookupError) as error:
             raise AgentError(
                 Code.START_FAILED, "The machine's memory could not be restored.", detail=str(error)
