@@ -172,6 +172,7 @@ class TemplateMaker:
             raise AgentError(Code.START_FAILED, "The template did not boot in time.", detail=detail) from error
 
     async def _save_state(self, running: Running, folder: Path) -> None:
+        running.room.is_held = True
         await running.monitor.run("stop")
         state = os.open(folder / STATE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with closing(state):

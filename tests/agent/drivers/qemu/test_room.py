@@ -1,144 +1,134 @@
-"""A host's disk that is full: machines whose files lie on it stand still, and go on when there is room."""
+"""Who lets a machine go on that stands still for want of room, and when: with a QEMU that says what a test wants."""
 
 import asyncio
-import os
-import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from uuid import uuid4
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from agent.drivers.driver import LiveMachine
-from agent.drivers.qemu.machine import QemuMachine
-from agent.drivers.qemu.saved import pauses
+from agent.drivers.qemu import room as subject
+from agent.drivers.qemu.monitor import Monitor, MonitorError
+from agent.drivers.qemu.room import STANDS, Room
+from agent.drivers.qemu.tasks import Tasks
 from agent.errors import AgentError, Code
-from agent.host import Host, open_host
-from agent.machine import Create, Destroy, Fork, Machine, Pause, Spec, State
-from tests.agent.drivers.qemu.laboratory import Laboratory, new_spec, qemu_machine, run, shell
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(240)]
-SMALL, LARGE = "6m", "1g"
-MUCH = "head -c 12M /dev/urandom > /dev/shm/much"
-WRITE = "cp /dev/shm/much /root/much; sync; touch /dev/shm/written"
-WRITTEN = "echo 3 > /proc/sys/vm/drop_caches; cmp /dev/shm/much /root/much && echo same"
-CLOCK_SECONDS = 1.0
+
+class Qemu(Monitor):
+    """Its guest stands until there is room. Stops before it answers for as long as `answering` is not set."""
+
+    def __init__(self) -> None:
+        super().__init__("test")
+        self.has_room = False
+        self.is_silent = False
+        self.asked = self.told = 0
+        self.now = STANDS
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.at_no_room = lambda: None
+
+    async def run(self, command: str, /, **_: Any) -> Any:
+        if command == "query-status":
+            self.asked += 1
+            now = self.now
+            await self.answering.wait()
+            if self.is_silent:
+                raise MonitorError("query-status: no answer")
+            return {"status": now}
+        assert command == "cont"
+        self.told += 1
+        if self.has_room:
+            self.now = "running"
+        else:
+            self.at_no_room()
+        return {}
 
 
-@pytest.fixture
-def sized(laboratory: Laboratory) -> Iterator[Callable[[str], None]]:
-    """Machines' files lie on a file system of their own from the beginning; its size can be set again."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting takes root")
-    folder = laboratory.settings.machines_dir
-    folder.mkdir(mode=0o711, exist_ok=True)
-    mount = ("mount", "-t", "tmpfs", "tmpfs", str(folder))
-    subprocess.run([*mount, "-o", f"mode=711,size={SMALL}"], check=True)
-
-    def resize(size: str) -> None:
-        subprocess.run([*mount, "-o", f"remount,size={size}"], check=True)
-
-    yield resize
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+@pytest_asyncio.fixture
+async def qemu() -> AsyncIterator[Qemu]:
+    yield Qemu()
 
 
-@asynccontextmanager
-async def hosting(laboratory: Laboratory, folder: Path) -> AsyncIterator[Host]:
-    async with open_host(folder, laboratory.second(), None) as opened:
-        yield opened
+@pytest_asyncio.fixture
+async def room(qemu: Qemu, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
+    """Of a guest that was just stopped."""
+    monkeypatch.setattr(subject, "RETRY_SECONDS", 0.001)
+    tasks, made = Tasks(), Room(qemu, "test")
+    qemu.at_no_room = lambda: made.is_short(tasks)
+    qemu.at_no_room()
+    yield made
+    await tasks.close()
 
 
-def live_of(host: Host, spec: Spec) -> QemuMachine:
-    with host.use(spec.sandbox_id) as live:
-        return qemu_machine(live)
+async def more(qemu: Qemu) -> None:
+    """It is asked twice more, so what came of the first is done."""
+    until = qemu.asked + 2
+    await eventually(lambda: qemu.asked >= until)
 
 
-def seen(host: Host) -> Machine:
-    """The only one."""
-    [machine] = host.list_machines().machines
-    return machine
+async def test_it_is_tried_until_there_is_room_and_then_told_once(qemu: Qemu, room: Room) -> None:
+    ended: list[int] = []
+
+    async def at_end() -> None:
+        ended.append(qemu.told)
+
+    room.at_end = at_end
+    await eventually(lambda: qemu.told > 3)
+    assert room.is_awaited
+    with pytest.raises(AgentError) as refused:
+        room.require()
+    assert refused.value.code is Code.DISK_FULL
+    qemu.has_room = True
+    await eventually(lambda: bool(ended))
+    assert not room.is_awaited
+    room.require()
+    assert ended == [qemu.told]
+    # and again when it is short again
+    qemu.now = STANDS
+    qemu.at_no_room()
+    assert room.is_awaited
+    await eventually(lambda: len(ended) == 2)
 
 
-async def stands_still(host: Host, spec: Spec) -> None:
-    """It remembers something, writes more than there is room for, and is found waiting."""
-    live = live_of(host, spec)
-    await shell(live, f"echo remembered > /dev/shm/mark; {MUCH}")
-    await shell(live, f"({WRITE}) >/dev/null 2>&1 </dev/null &")
-    await eventually(lambda: seen(host).waits_for_room, 60)
-    # also after it was tried again
-    tried = live.running.room._times
-    await eventually(lambda: live.running.room._times > tried + 1)
-    assert seen(host).waits_for_room
-    assert seen(host).state is State.RUNNING
-    assert any("1 machines stand still" in sentence for sentence in (await host.describe()).shortcomings)
+async def test_whoever_has_stopped_the_machine_is_not_disturbed(qemu: Qemu, room: Room) -> None:
+    room.is_held = True
+    qemu.has_room = True
+    told = qemu.told
+    await more(qemu)
+    assert qemu.told == told
+    assert room.is_awaited
+    room.is_held = False
+    await eventually(lambda: not room.is_awaited)
 
 
-async def goes_on(host: Host, live: LiveMachine) -> None:
-    """It has written all that it wanted to, remembers, and knows what time it is."""
-    await eventually(lambda: not seen(host).waits_for_room)
-    await shell(live, "while ! test -e /dev/shm/written; do sleep 0.1; done")
-    assert await shell(live, WRITTEN) == "same"
-    assert await run(live, "cat", "/dev/shm/mark") == "remembered"
-    assert abs(float(await run(live, "date", "+%s.%N")) - time.time()) < CLOCK_SECONDS
-    assert not any("stand still" in sentence for sentence in (await host.describe()).shortcomings)
+async def test_one_that_is_stopped_again_while_it_is_asked_is_not_forgotten(qemu: Qemu, room: Room) -> None:
+    qemu.answering.clear()
+    qemu.now = "running"
+    asked = qemu.asked
+    await eventually(lambda: qemu.asked > asked)
+    # the answer on its way is that it runs
+    qemu.now = STANDS
+    qemu.at_no_room()
+    qemu.answering.set()
+    await more(qemu)
+    assert room.is_awaited
+    assert qemu.told
 
 
-async def test_a_machine_whose_disk_finds_no_room_stands_still_and_goes_on(
-    laboratory: Laboratory, tmp_path: Path, sized: Callable[[str], None]
-) -> None:
-    async with hosting(laboratory, tmp_path) as host:
-        spec = new_spec()
-        await host.obey(spec.sandbox_id, Create(spec), 1)
-        await stands_still(host, spec)
-        live = live_of(host, spec)
-        # it cannot answer, and is not taken for hung; a call waits
-        host.watchdog.ping_seconds = 0.01
-        call = asyncio.ensure_future(run(live, "echo", "answered"))
-        host.watchdog.look()
-        await eventually(lambda: not host.watchdog._under_way)
-        for action in (Pause(), Fork(uuid4(), (uuid4(),))):
-            with pytest.raises(AgentError) as refused:
-                await host.obey(spec.sandbox_id, action, seen(host).generation + 1)
-            assert refused.value.code is Code.DISK_FULL
-            assert seen(host).state is State.RUNNING
-        assert not pauses(laboratory.folder(spec))
-        assert not call.done()
-        sized(LARGE)
-        assert await call == "answered"
-        await goes_on(host, live)
-        # and it can be paused and ended like any other
-        paused = await host.obey(spec.sandbox_id, Pause(), seen(host).generation + 1)
-        assert paused.state is State.PAUSED
-        await host.obey(spec.sandbox_id, Destroy(), paused.generation + 1)
+async def test_a_qemu_that_does_not_answer_is_not_said_to_wait(qemu: Qemu, room: Room) -> None:
+    qemu.is_silent = True
+    await eventually(lambda: not room.is_awaited)
+    await more(qemu)
+    assert not room.is_awaited
+    qemu.is_silent = False
+    await eventually(lambda: room.is_awaited)
 
 
-async def test_a_machine_that_stands_still_is_taken_over_by_a_new_agent(
-    laboratory: Laboratory, tmp_path: Path, sized: Callable[[str], None]
-) -> None:
-    spec = new_spec()
-    async with hosting(laboratory, tmp_path) as host:
-        await host.obey(spec.sandbox_id, Create(spec), 1)
-        await stands_still(host, spec)
-    since = time.monotonic()
-    async with hosting(laboratory, tmp_path) as host:
-        # nobody waited for an answer that it cannot give
-        assert time.monotonic() - since < laboratory.settings.guest_timeout_seconds
-        assert seen(host).waits_for_room
-        sized(LARGE)
-        await goes_on(host, live_of(host, spec))
-        await host.obey(spec.sandbox_id, Destroy(), 2)
-
-
-async def test_a_machine_that_stands_still_can_be_deleted(
-    laboratory: Laboratory, tmp_path: Path, sized: Callable[[str], None]
-) -> None:
-    async with hosting(laboratory, tmp_path) as host:
-        spec = new_spec()
-        await host.obey(spec.sandbox_id, Create(spec), 1)
-        await stands_still(host, spec)
-        assert (await host.obey(spec.sandbox_id, Destroy(), 2)).state is State.DELETED
-        assert not laboratory.folder(spec).exists()
-        assert not seen(host).waits_for_room
+async def test_what_is_gone_is_tried_no_more(qemu: Qemu, room: Room) -> None:
+    qemu.lost()
+    await eventually(lambda: not room.is_awaited)
+    asked = qemu.asked
+    qemu.at_no_room()
+    assert qemu.asked == asked
+    assert not room._is_tried
