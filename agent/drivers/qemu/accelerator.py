@@ -59,13 +59,20 @@ def _key(qemu_version: str) -> str:
 async def probe(qemu: Path) -> Verdict:
     """Runs a guest under KVM."""
     if not KVM.exists():
-        return Verdict("tcg", "There is no /dev/kvm: the processor's virtualisation is off or not passed on.")
+        return Verdict("tcg", "KVM is not there: the processor's virtualisation is off or not passed on.")
     if not os.access(KVM, os.R_OK | os.W_OK):
-        return Verdict("tcg", "/dev/kvm is not accessible: add the agent's user to the group kvm.")
+        return Verdict("tcg", "KVM is not for this user: add the agent's user to the group kvm.")
+    if os.geteuid() == 0 and not is_for_others(KVM.stat().st_mode):
+        return Verdict("tcg", "KVM is root's alone, and machines are not root: chgrp kvm /dev/kvm; chmod 660 /dev/kvm.")
     problem = await run_guest(qemu, "kvm")
     if problem:
         return Verdict("tcg", f"KVM does not run guests here: {problem}.")
     return Verdict("kvm")
+
+
+def is_for_others(mode: int) -> bool:
+    """Whether a device with this mode can be used by who is not its owner: its group, which machines get, or all."""
+    return any(mode & bits == bits for bits in (0o060, 0o006))
 
 
 async def run_guest(qemu: Path, accelerator: str, deadline_seconds: float = DEADLINE_SECONDS) -> str:

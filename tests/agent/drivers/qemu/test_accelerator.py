@@ -1,8 +1,11 @@
 """Whether KVM works is found out by a guest, with a deadline."""
 
+import os
 import shutil
 import time
 from pathlib import Path
+
+import pytest
 
 from agent.drivers.qemu import accelerator
 from agent.drivers.qemu.accelerator import Verdict
@@ -47,6 +50,23 @@ async def test_the_verdict_comes_soon_and_is_remembered(tmp_path: Path) -> None:
     broken = program(tmp_path, "exit 1")
     assert await accelerator.choose(broken, "7.2.0", tmp_path) == verdict
     assert (await accelerator.choose(broken, "9.0.0", tmp_path)).accelerator == "tcg"
+
+
+async def test_a_device_that_machines_may_not_open_is_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, tried = tmp_path / "kvm", tmp_path / "tried"
+    device.touch()
+    monkeypatch.setattr(accelerator, "KVM", device)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    good = program(tmp_path, f"touch {tried}; exit {accelerator._PROOF}")
+    for mode, expected in {0o600: "tcg", 0o640: "tcg", 0o660: "kvm", 0o606: "kvm", 0o666: "kvm"}.items():
+        device.chmod(mode)
+        verdict = await accelerator.probe(good)
+        assert verdict.accelerator == expected
+        assert ("chgrp kvm" in verdict.reason) == (expected == "tcg")
+        assert tried.exists() == (expected == "kvm")
+        tried.unlink(missing_ok=True)
 
 
 async def test_a_damaged_memory_of_it_is_ignored(tmp_path: Path) -> None:
