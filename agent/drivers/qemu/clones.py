@@ -194,9 +194,9 @@ class Cloner:
         """See `Driver.resume`. Raises: AgentError."""
         folder = self.settings.machines_dir / str(spec.sandbox_id)
         try:
-            pause_dir, manifest = saved.latest(folder)
+            pause_dir, manifest = saved.fitting(folder)
             image = self._image_of(manifest)
-            self._check(manifest, folder, image)
+            self._check(manifest, image)
             await self.prover.image(image)
             await self.prover.layers(layers.read(folder).layers)
             base = Base(manifest.ram_base)
@@ -254,8 +254,8 @@ class Cloner:
         image.require_same(manifest.image_sha256)
         return image
 
-    def _check(self, manifest: PauseManifest, folder: Path, image: Image) -> None:
-        """Raises: ManifestError, OSError; AgentError IMAGE_MISMATCH when another QEMU is needed."""
+    def _check(self, manifest: PauseManifest, image: Image) -> None:
+        """Raises: ManifestError; AgentError IMAGE_MISMATCH when another QEMU is needed."""
         if manifest.qemu_version != self.qemu_version:
             raise AgentError(
                 Code.IMAGE_MISMATCH,
@@ -265,8 +265,6 @@ class Cloner:
             )
         if manifest.accelerator != image.manifest.accelerator:
             raise ManifestError(f"saved under {manifest.accelerator}, its image is for {image.manifest.accelerator}")
-        if manifest.disk_stamp != disks.stamp(layers.overlay(folder)):
-            raise ManifestError("the disk was written to after its memory was saved")
 
     async def _hold(self, running: Running) -> None:
         """Holds the guest to its rate. Raises: AgentError START_FAILED."""
