@@ -15,7 +15,7 @@ import structlog
 from agent.drivers.driver import StageMark
 from agent.drivers.qemu import disks, layers, ram, saved
 from agent.drivers.qemu.cgroups import Limits
-from agent.drivers.qemu.disks import DISK_FULL_ERRNOS, OVERLAY
+from agent.drivers.qemu.disks import OVERLAY
 from agent.drivers.qemu.growth import grow
 from agent.drivers.qemu.images import Image, ImageStore, closing
 from agent.drivers.qemu.launch import Launcher, Plan, Running, settled
@@ -96,7 +96,7 @@ class Cloner:
                 disks.make_overlay(folder / OVERLAY, spec.disk_size_mb)
                 state_fd = self.store.open_state(image)
             except OSError as error:
-                raise disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error
+                raise disks.disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error
             stage("disk")
             with closing(state_fd):
                 plan = self._plan(spec, incarnation, image, folder, ram_fd, state_fd)
@@ -134,7 +134,7 @@ class Cloner:
         except FileExistsError as error:
             raise AgentError(Code.START_FAILED, "This sandbox has files on the host already.") from error
         except OSError as error:
-            raise disk_error(error, Code.START_FAILED, "The parent's memory could not be shared.") from error
+            raise disks.disk_error(error, Code.START_FAILED, "The parent's memory could not be shared.") from error
         async with contextlib.AsyncExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             state_fd = await asyncio.to_thread(self._lay_out, spec, folder, snapshot, inherited)
@@ -185,7 +185,7 @@ class Cloner:
             ram.write_runs(folder / INHERITED, inherited)
             return saved.open_state(snapshot.folder, kept.files)
         except OSError as error:
-            raise disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error
+            raise disks.disk_error(error, Code.START_FAILED, "The sandbox's disk could not be made.") from error
         except ManifestError as error:
             message = "What was kept of the sandbox is damaged."
             raise AgentError(Code.UNKNOWN_SNAPSHOT, message, detail=str(error)) from error
@@ -222,7 +222,7 @@ class Cloner:
                 await self._restore(running, image, memory.runs, memory.content, memory.state_fd)
                 undo.push_async_callback(self._save_again, spec, machine)
                 stage("restore")
-                await machine.identify(spec, self.settings.guest_timeout_seconds)
+                await self._greet(spec, machine)
                 stage("guest")
                 # From here on the disk moves on, and what was saved fits it no longer.
                 await asyncio.to_thread(saved.discard_pauses, folder)
@@ -306,6 +306,16 @@ class Cloner:
             ) from error
         await self._load(running, state_fd)
 
+    async def _greet(self, spec: Spec, machine: QemuMachine) -> None:
+        """Tells a machine that was resumed who it is. One that stands still for want of room has written already, so it
+        is kept as it is, and told when it goes on. Raises: AgentError, as `QemuMachine.identify`."""
+        try:
+            await machine.identify(spec, self.settings.guest_timeout_seconds)
+        except AgentError as error:
+            if not machine.waits_for_room:
+                raise
+            log.warning("resumed_without_room", sandbox_id=str(spec.sandbox_id), reason=error.message)
+
     async def _save_again(self, spec: Spec, machine: QemuMachine) -> None:
         """A machine that was resumed but does not answer may have written to its disk: it is saved as it is now, so
         that memory and disk still fit. If that fails too, what was saved before counts if the disk was not touched."""
@@ -319,10 +329,3 @@ def check_disk_size(spec: Spec, least_mb: int) -> None:
     """A disk can be larger than the one that it stands on, never smaller. Raises: AgentError UNSUPPORTED_SHAPE."""
     if spec.disk_size_mb < least_mb:
         raise AgentError(Code.UNSUPPORTED_SHAPE, f"The disk must have {least_mb} MB at least, like the template's.")
-
-
-def disk_error(error: OSError, code: Code, message: str) -> AgentError:
-    """DISK_FULL if that is what happened, else `code`."""
-    if error.errno in DISK_FULL_ERRNOS:
-        return AgentError(Code.DISK_FULL, "The host's disk is full.", detail=str(error))
-    return AgentError(code, message, detail=str(error))

@@ -7,6 +7,8 @@ import resource
 import struct
 from pathlib import Path
 
+from agent.errors import AgentError, Code
+
 OVERLAY = "overlay.qcow2"
 DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -116,3 +118,10 @@ def stamp(overlay: Path) -> list[int]:
     """Changes whenever the disk was written to: what was saved of memory fits no other disk."""
     status = overlay.stat()
     return [status.st_size, status.st_mtime_ns]
+
+
+def disk_error(error: OSError, code: Code, message: str) -> AgentError:
+    """DISK_FULL if that is what happened, else `code`."""
+    if error.errno in DISK_FULL_ERRNOS:
+        return AgentError(Code.DISK_FULL, "The host's disk is full.", detail=str(error))
+    return AgentError(code, message, detail=str(error))

@@ -130,7 +130,7 @@ class Freezer:
         monitor = machine.running.monitor
         mapped = ram.mapped_ram(machine.process.pid, machine.image.manifest.ram_bytes)
         node = await top_node(machine)
-        room = await threads.by(None, held.make_room, mapped, machine.inherited, held.bytes_max())
+        room = await threads.by(None, held.make_room, mapped, machine.inherited)
         path = machine.folder / frozen.after.overlay
         with threads.own_thread() as thread:
             async with offered(monitor, path) as number:
@@ -233,7 +233,7 @@ class Freezer:
         unfinished: Unfinished | None = None
         try:
             unfinished = self._begin(snapshot_id)
-            copy = await threads.by(None, _copy_paused, machine_dir, pause_dir, unfinished)
+            copy = await threads.by(threads.COPIES, _copy_paused, machine_dir, pause_dir, unfinished)
             stage("save")
             async with self._snapshots.naming:
                 layer = await threads.by(None, self._name_copy, copy)

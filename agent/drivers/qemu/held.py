@@ -7,6 +7,7 @@ not looked through either.
 
 import mmap
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ SHARE = 4
 machines that stand still at once each take that of what the others leave."""
 SPARE_BYTES = 8 << 20
 """What a guest may write between the look at its pages and its stop, beside an eighth of what it has written."""
+_taking = threading.Lock()
+"""Held from the look at what is available until it is taken, or several would take the same."""
 READERS_MAX = 4
 READER_BYTES_MIN = 8 << 20
 """Less is read in 2 ms, which is not worth another thread."""
@@ -44,13 +47,14 @@ def bytes_max() -> int:
     return (memory_available_mb() << 20) // SHARE
 
 
-def make_room(mapped: MappedRam, inherited: Runs, most: int) -> mmap.mmap:
-    """Memory for what is the machine's own now and some more, up to `most` bytes, taken from the kernel already: so
-    that `read` need not, while the machine stands still. Blocks (~0.3 s a GiB). Raises: OSError."""
+def make_room(mapped: MappedRam, inherited: Runs) -> mmap.mmap:
+    """Memory for what is the machine's own now and some more, up to `bytes_max`, taken from the kernel already: so that
+    `read` need not, while the machine stands still. Blocks (~0.3 s a GiB). Raises: OSError."""
     size = bytes_of(ram.union(mapped.dirty(), inherited))
-    size = max(min(size + size // 8 + SPARE_BYTES, most), PAGE)
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
-    return mmap.mmap(-1, size // PAGE * PAGE, flags)
+    with _taking:
+        size = max(min(size + size // 8 + SPARE_BYTES, bytes_max()), PAGE)
+        return mmap.mmap(-1, size // PAGE * PAGE, flags)
 
 
 def read(mapped: MappedRam, base: Base, inherited: Runs, room: mmap.mmap, unfinished: Unfinished) -> OwnPages:

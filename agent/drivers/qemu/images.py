@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from agent.drivers.driver import TemplateImage
-from agent.drivers.qemu import disks, manifests, ram, records
+from agent.drivers.qemu import disks, manifests, ram, records, threads
 from agent.drivers.qemu.arguments import Disk
 from agent.drivers.qemu.manifests import ImageManifest, ManifestError
 from agent.drivers.qemu.standing import Standing
@@ -195,12 +195,16 @@ class ImageStore:
             async with self._loading:
                 if name not in self._sealed:
                     try:
-                        self._sealed[name] = await asyncio.to_thread(_load, image)
+                        await threads.by(None, self._seal, image)
                     except (OSError, ManifestError) as error:
                         raise AgentError(
                             Code.IMAGE_MISMATCH, "The template's memory image is damaged.", detail=str(error)
                         ) from error
         return self._sealed[name]
+
+    def _seal(self, image: Image) -> None:
+        """Kept by the thread itself: whoever waited for it may be gone by then."""
+        self._sealed[image.manifest.content_id] = _load(image)
 
     def let_go(self, in_use: Collection[str]) -> int:
         """Gives back the RAM of images (content ids) that no machine uses, least recently used first, all but

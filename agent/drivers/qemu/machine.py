@@ -162,8 +162,8 @@ class QemuMachine:
         self.running.room.is_held = True
         if self._link is not None:
             await self._link.quiesce()
-        if self._still_since_ns is None:
-            self._still_since_ns = time.monotonic_ns()
+        # whatever was noted before: a QEMU that did not answer has let its guest go on at some time
+        self._still_since_ns = time.monotonic_ns()
         try:
             await self.running.monitor.run("stop")
         except MonitorError:

@@ -81,5 +81,5 @@ class Room:
                 continue
             # it may have been stopped again while it was asked
             self.is_awaited = stands or times != self._times
-            if not self.is_awaited:
+            if not self.is_awaited and not self.is_held:
                 return

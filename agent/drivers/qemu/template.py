@@ -105,7 +105,7 @@ class TemplateMaker:
         try:
             disks.make_overlay(folder / DISK, recipe.base.disk_size_mb)
         except OSError as error:
-            raise AgentError(Code.START_FAILED, "The template's disk could not be made.", detail=str(error)) from error
+            raise disks.disk_error(error, Code.START_FAILED, "The template's disk could not be made.") from error
         ram_bytes = recipe.memory_mb << 20
         with closing(ram.new_ram(ram_bytes)) as ram_fd:
             running = await self.launcher.launch(
@@ -169,6 +169,7 @@ class TemplateMaker:
         except (AgentError, OSError, TimeoutError) as error:
             console = await running.monitor.console()
             detail = f"{error!r}; console: {console[-2000:]!r}; {running.process.words()}"
+            running.room.require()
             raise AgentError(Code.START_FAILED, "The template did not boot in time.", detail=detail) from error
 
     async def _save_state(self, running: Running, folder: Path) -> None:

@@ -9,8 +9,7 @@ from uuid import UUID
 import structlog
 
 from agent.drivers.driver import NewTemplate, ProgressMark
-from agent.drivers.qemu import manifests, ram
-from agent.drivers.qemu.clones import disk_error
+from agent.drivers.qemu import disks, manifests, ram
 from agent.drivers.qemu.flattening import Flattener
 from agent.drivers.qemu.images import RAM, STATE, Image, ImageStore
 from agent.drivers.qemu.launch import settled
@@ -98,7 +97,7 @@ class Templates:
             progress(100)
             return image
         except OSError as error:
-            raise disk_error(error, Code.SNAPSHOT_FAILED, "The template could not be stored.") from error
+            raise disks.disk_error(error, Code.SNAPSHOT_FAILED, "The template could not be stored.") from error
         except ManifestError as error:
             message = "The template's disk was written to while it was read."
             raise AgentError(Code.SNAPSHOT_FAILED, message, detail=str(error)) from error

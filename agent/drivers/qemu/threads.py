@@ -8,6 +8,8 @@ from typing import ParamSpec, TypeVar
 
 from agent.drivers.qemu.launch import settled
 
+COPIES = ThreadPoolExecutor(2, "copies")
+"""For copies of whole disks, which take as long as they are large: nothing short waits behind them."""
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -100,6 +101,24 @@ async def test_whoever_has_stopped_the_machine_is_not_disturbed(qemu: Qemu, room
     assert room.is_awaited
     room.is_held = False
     await eventually(lambda: not room.is_awaited)
+
+
+async def test_one_that_somebody_has_stopped_is_told_who_it_is_when_it_goes_on(qemu: Qemu, room: Room) -> None:
+    """And as what it is then: one from the pool is another by that time."""
+    told: list[str] = []
+
+    async def at_end(who: str) -> None:
+        told.append(who)
+
+    room.at_end = partial(at_end, "the pool's")
+    room.is_held = True
+    qemu.now = "paused"
+    await eventually(lambda: not room.is_awaited)
+    await more(qemu)
+    assert told == []
+    room.at_end = partial(at_end, "the sandbox's")
+    qemu.now, room.is_held = "running", False
+    await eventually(lambda: told == ["the sandbox's"])
 
 
 async def test_one_that_is_stopped_again_while_it_is_asked_is_not_forgotten(qemu: Qemu, room: Room) -> None:

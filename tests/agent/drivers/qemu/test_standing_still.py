@@ -144,6 +144,18 @@ def once(host: Host, command: str) -> Hook:
     return refuse
 
 
+async def test_nobody_knows_how_long_a_guest_stood_still_whose_qemu_did_not_answer(tmp_path: Path) -> None:
+    with standing_still(tmp_path) as host:
+        await host.machine.stand_still()
+        host.qemu.before["cont"] = still_and_refused
+        with pytest.raises(MonitorError):
+            await host.machine.go_on()
+        # its guest goes on all the same, and much later it stands still for a moment
+        del host.qemu.before["cont"]
+        await host.machine.stand_still()
+        assert await host.machine.go_on() < STILL_SECONDS
+
+
 async def test_a_guest_that_cannot_be_told_now_is_told_later(tmp_path: Path) -> None:
     with standing_still(tmp_path) as host:
         host.qemu.before["blockdev-snapshot"] = still_for_long
