@@ -39,7 +39,7 @@ async def migrate(database_url: str, owner_url: str = "") -> None:
 
     Raises:
         Unavailable: the database does not answer, or is older than PostgreSQL 18.
-        Invalid: the role that migrates may not.
+        Invalid: the role that migrates may not, or migrates what belongs to the one that serves.
     """
     engine = _engine(owner_url or database_url)
     try:
@@ -49,6 +49,8 @@ async def migrate(database_url: str, owner_url: str = "") -> None:
                 # held by the session, so that the commits of the migrations do not let go of it
                 await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
                 await connection.commit()
+                if role is not None:
+                    await privileges.require_apart(connection, role)
                 await connection.run_sync(_upgrade)
                 await connection.commit()
                 if role is not None:

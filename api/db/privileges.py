@@ -11,6 +11,7 @@ from sqlmodel import SQLModel
 import api.db.tables  # noqa: F401 - fills the metadata
 from api.db.database import Database
 from api.domain.audit import Keeping
+from api.errors import Invalid
 
 AUDIT_LOG = "audit_log"
 
@@ -22,6 +23,21 @@ _KEEPING = """SELECT current_user AS role, CASE
         WHEN has_schema_privilege(c.relnamespace, 'CREATE') THEN 'may make things in the schema of the tables'
         ELSE '' END AS weakness
     FROM pg_roles r LEFT JOIN pg_class c ON c.oid = to_regclass($1) WHERE r.rolname = current_user"""
+
+
+async def require_apart(connection: AsyncConnection, role: str) -> None:
+    """Returns if a role, quoted as SQL has it, does not own the tables, or migrates itself. Another one that migrated
+    for it would take its own rights from it.
+
+    Raises: Invalid.
+    """
+    owns = """SELECT quote_ident(current_user) <> :role
+        AND EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(:table) AND relowner = to_regrole(:role))"""
+    if await connection.scalar(text(owns), {"role": role, "table": AUDIT_LOG}):
+        raise Invalid(
+            f"The role {role} of DATABASE_URL owns the tables: DATABASE_OWNER_URL must be that role's, and "
+            "DATABASE_URL another's."
+        )
 
 
 async def give(connection: AsyncConnection, role: str) -> None:

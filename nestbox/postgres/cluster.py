@@ -209,10 +209,12 @@ def server_environment() -> dict[str, str]:
 
 
 def _write_secret(path: Path) -> str:
-    secret = secrets.token_hex(32)
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(secret + "\n")
+    """All of it or nothing: an empty one would be taken for a password."""
+    secret, unfinished = secrets.token_hex(32), path.with_name(f"{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(secret + "\n")
+    unfinished.rename(path)
     return secret
 
 

@@ -156,6 +156,14 @@ async def own_url(postgres: Postgres) -> AsyncIterator[str]:
             await admin.execute('DROP ROLE "its Owner"')
 
 
+async def test_nobody_migrates_for_a_role_that_owns_the_tables(postgres: Postgres, own_url: str) -> None:
+    await migrate(own_url)
+    with pytest.raises(Invalid, match="owns the tables"):
+        await migrate(own_url, owned(postgres, own_url))
+    async with _connected(own_url) as own:
+        assert await own.fetchval("SELECT has_table_privilege('audit_log', 'DELETE')")
+
+
 async def test_a_database_whose_one_role_does_both_gets_a_second_that_serves(postgres: Postgres, own_url: str) -> None:
     for urls in ((own_url,), (own_url, own_url)):
         await migrate(*urls)
