@@ -96,7 +96,9 @@ class HostRegistry:
 
     def answered(self, host_id: UUID, client: HostClient) -> None:
         """Notes which host is at a client's address, once that is certain; another one that was there before is no
-        longer."""
+        longer. Of a client that was given up meanwhile it notes nothing."""
+        if self.is_given_up(client):
+            return
         for known, other in tuple(self._hosts.items()):
             if other is client and known != host_id:
                 del self._hosts[known]

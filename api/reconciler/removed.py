@@ -9,7 +9,7 @@ from uuid import UUID
 
 from api.db import forks, hosts, inventory, template_reports
 from api.domain.operation import OperationState
-from api.domain.sandbox import Cause, State
+from api.domain.sandbox import TRANSITIONAL, Cause, State
 from api.domain.status import TaskStatus
 from api.domain.template import TemplateState
 from api.errors import Unavailable
@@ -21,7 +21,7 @@ _MESSAGE = "Its host was removed."
 
 
 class RemovedTask:
-    """Deletions have nothing to remove; templates and forks that were being made there have failed."""
+    """Deletions have nothing to remove; whatever else was under way there has failed, and is taken back."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -53,6 +53,8 @@ class RemovedTask:
                 await self._services.reports.conclude(
                     row["id"], State.DELETING, row["version"], target=State.DELETED, cause=Cause.USER, detail=""
                 )
+            elif row["state"] in TRANSITIONAL:
+                await self._services.commands.give_up(row["id"], Unavailable(_MESSAGE, code="HOST_UNREACHABLE"))
 
     async def _end_templates(self, host_id: UUID) -> None:
         for row in await template_reports.of_host(self._database, host_id):

@@ -81,6 +81,14 @@ class Commands:
         _log.info("command sent again", sandbox_id=str(sandbox_id), operation_id=str(operation.id), kind=operation.kind)
         self.start(Accepted(sandbox, operation))
 
+    async def give_up(self, sandbox_id: UUID, error: NestboxError) -> None:
+        """Takes the last command of a sandbox back, if it is still under way: its host will never say what came of it.
+        Raises: Unavailable."""
+        found = await sandboxes.load(self._resources.database, (sandbox_id,))
+        operation = found[0].last_operation if found else None
+        if operation is not None and operation.state not in FINISHED:
+            await self._revert(Accepted(found[0], operation), error)
+
     async def settle_fork(self, fork_id: UUID, parent_id: UUID) -> None:
         """Ends a fork whose parent is no longer at it, as if its call were made just now: the host repeats its answer.
         Raises: Unavailable."""

@@ -1,16 +1,17 @@
 """Hosts that were removed: nobody calls them, and nothing waits for them."""
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from api.db import forks
+from api.db import commands, forks
 from api.db.commands import Acceptance
 from api.domain.operation import OperationKind, OperationState
-from api.domain.sandbox import UNREACHABLE, Action, ForkSandbox, State, accepted_in, inherit, shown_state
+from api.domain.sandbox import UNREACHABLE, Action, ForkSandbox, Goal, State, accepted_in, inherit, shown_state
 from api.domain.template import TemplateState
 from api.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unavailable
 from api.hosts.authority import Authority
@@ -85,12 +86,24 @@ async def test_what_is_made_on_a_host_that_is_removed_fails(
         async with secure_agent(folder, address):
             await eventually(lambda: is_reachable(running, identity))
             parent, operation_id, child = await running.created(), new_id(), new_id()
+            other, pause_id = await running.created(), new_id()
         now = running.clock.now()
         acceptance = Acceptance(operation_id, OperationKind.FORK, DEFAULT_TEAM_ID, "key-x", now, now, None, None)
         forking, sources = inherit(ForkSandbox(parent.id), parent, {}), accepted_in(Action.FORK)
-        # both accepted, and never heard of by the host
+        # all accepted, and never heard of by the host
         database = running.services.resources.database
         assert await forks.create(database, acceptance, parent.id, [child], forking, sources) is not None
+        pause = replace(acceptance, operation_id=pause_id, kind=OperationKind.PAUSE)
+        moved = await commands.move(
+            database,
+            pause,
+            other.id,
+            target=State.PAUSING,
+            goal=Goal.PAUSED,
+            sources={State.RUNNING},
+            needs_host=False,
+        )
+        assert moved is not None
         template_id = new_id()
         await running.database.execute(
             """WITH template AS (
@@ -106,6 +119,8 @@ async def test_what_is_made_on_a_host_that_is_removed_fails(
         await removes(running, identity)
         assert (await running.ended(operation_id)).state is OperationState.FAILED
         await running.comes_to(child, State.FAILED)
+        assert (await running.ended(pause_id)).error_code == "HOST_UNREACHABLE"
+        assert (await running.get(other.id)).goal is Goal.RUNNING
         await eventually(lambda: _is_dropped(running, template_id))
 
 
