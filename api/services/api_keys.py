@@ -58,7 +58,7 @@ class ApiKeys:
 
     async def is_good(self, principal: Principal) -> bool:
         """Whether the key behind a principal may still do all that it could. Raises: Unavailable."""
-        stored = await self._beliefs.get(principal.id)
+        stored = await self._beliefs.get(principal.id, is_known=True)
         return stored is not None and principal.scopes <= stored.principal.scopes
 
     def forget(self) -> None:

@@ -100,8 +100,8 @@ class Audit:
         """Around one deed, which leaves one line: in the transaction of its change if that notes it, else right after,
         with the code of what the body raises. A line that cannot be written then goes to the log of the server.
 
-        Of the same refusals for want of rights this replica writes one a minute: lines stay for 30 days at least, and
-        the weakest key could fill the disk with them.
+        Of the same refusals for want of rights, and of all that is done by who may only read, this replica writes one
+        line a minute: lines stay for 30 days at least, and the weakest key could fill the disk with them.
         """
         token = _now.set(deed)
         try:
@@ -109,7 +109,7 @@ class Audit:
         except asyncio.CancelledError:
             # nothing can be awaited here any more
             if not _is_told(deed):
-                self._tasks.command("audit", self._write(deed, CANCELLED))
+                self._tasks.command("audit", self._write_result(deed, CANCELLED))
             raise
         except Exception as error:
             code = error.code if isinstance(error, NestboxError) else Internal.default_code
@@ -146,12 +146,12 @@ class Audit:
         return total
 
     async def _write_result(self, deed: Deed, result: str) -> None:
-        lacks_rights = result in _FOR_WANT_OF_RIGHTS or (result != OK and not deed.may_write)
-        if not lacks_rights or self._is_new(deed.actor, deed.action, result):
+        is_cheap = result in _FOR_WANT_OF_RIGHTS or not deed.may_write
+        if not is_cheap or self._is_new(deed.actor, deed.action, result):
             await self._write(deed, result)
 
     def _is_new(self, actor: str, action: str, code: str) -> bool:
-        """Whether a refusal was not written within the last minute; it is then."""
+        """Whether the same was not written within the last minute; it is then."""
         now, refusal = self._clock.monotonic(), (actor, action, code)
         while self._refused_at and now - next(iter(self._refused_at.values())) >= REFUSAL_REPEATED_SECONDS:
             self._refused_at.popitem(last=False)

@@ -31,16 +31,17 @@ class Beliefs(Generic[T]):
         self._forgotten = 0
         self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
 
-    async def get(self, thing_id: UUID) -> T | None:
-        """The thing, as it was at most `BELIEVED_SECONDS` ago. Raises: Unavailable, also when too many that are not
-        known are looked up."""
+    async def get(self, thing_id: UUID, *, is_known: bool = False) -> T | None:
+        """The thing, as it was at most `BELIEVED_SECONDS` ago. `is_known`: it was there before, so it need not wait
+        among strangers. Raises: Unavailable, also when too many that are not known are looked up."""
         now = self._clock.monotonic()
         believed = self._believed.get(thing_id)
         if believed is not None and now < believed[1] and believed[2] == self._forgotten:
             return believed[0]
         # what is read before something is forgotten may be what is to be forgotten
         before = self._forgotten
-        found = await (self._look_up_stranger(thing_id) if believed is None else self._look_up(thing_id))
+        is_known = is_known or believed is not None
+        found = await (self._look_up(thing_id) if is_known else self._look_up_stranger(thing_id))
         if found is None:
             self._believed.pop(thing_id, None)
         else:

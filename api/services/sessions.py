@@ -49,7 +49,7 @@ class Sessions:
         """Whether the session behind a principal may still do all that it could in its team. Raises: Unavailable."""
         if principal.session_id is None:
             return False
-        stored = await self._beliefs.get(principal.session_id)
+        stored = await self._beliefs.get(principal.session_id, is_known=True)
         return stored is not None and stored.session.still_holds(principal)
 
     def forget(self) -> None:
