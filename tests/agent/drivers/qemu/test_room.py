@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 
 from agent.drivers.qemu import room as subject
+from agent.drivers.qemu.machine import QemuMachine
 from agent.drivers.qemu.monitor import Monitor, MonitorError
 from agent.drivers.qemu.room import STANDS, Room
 from agent.drivers.qemu.tasks import Tasks
 from agent.errors import AgentError, Code
+from agent.machine import Spec
+from tests.agent.drivers.qemu.kept_files import KeptFiles
+from tests.agent.drivers.qemu.laboratory import new_spec
 from tests.waiting import eventually
 
 
@@ -119,6 +124,25 @@ async def test_one_that_somebody_has_stopped_is_told_who_it_is_when_it_goes_on(q
     room.at_end = partial(at_end, "the sandbox's")
     qemu.now, room.is_held = "running", False
     await eventually(lambda: told == ["the sandbox's"])
+
+
+@dataclass
+class Silent:
+    """A machine that was resumed and does not answer."""
+
+    waits_for_room: bool
+
+    async def identify(self, spec: Spec, deadline_seconds: float) -> None:
+        del spec, deadline_seconds
+        raise AgentError(Code.GUEST_UNRESPONSIVE, "It does not answer.")
+
+
+async def test_one_that_is_resumed_and_finds_no_room_is_kept(files: KeptFiles) -> None:
+    """It has written already, so what was saved of it fits its disk no longer."""
+    await files.cloner._greet(new_spec(), cast("QemuMachine", Silent(waits_for_room=True)))
+    with pytest.raises(AgentError) as refused:
+        await files.cloner._greet(new_spec(), cast("QemuMachine", Silent(waits_for_room=False)))
+    assert refused.value.code is Code.GUEST_UNRESPONSIVE
 
 
 async def test_one_that_is_stopped_again_while_it_is_asked_is_not_forgotten(qemu: Qemu, room: Room) -> None:
