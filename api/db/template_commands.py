@@ -14,6 +14,7 @@ from api.db.templates import IS_STOOD_ON, TEMPLATE_COLUMNS, template_of
 from api.domain.operation import Operation
 from api.domain.sandbox import State
 from api.domain.template import NewTemplate, Template
+from api.ids import BASE_TEMPLATE_ID
 
 _CREATE = f"""WITH moved AS (
     UPDATE sandboxes s SET state = 'snapshotting', generation = s.generation + 1, cause = 'user', detail = '',
@@ -37,8 +38,7 @@ _CREATE = f"""WITH moved AS (
 {RESULT}"""
 
 _FOUND = f"""SELECT t.id FROM templates t
-    WHERE t.id = $8 AND t.team_id = ANY($9::uuid[]) AND t.state = 'ready' AND t.type = 'snapshot'
-        AND NOT {IS_STOOD_ON}"""
+    WHERE t.id = $8 AND t.team_id = ANY($9::uuid[]) AND t.state = 'ready' AND t.id <> $10 AND NOT {IS_STOOD_ON}"""
 
 _DELETE = f"""WITH removed AS (
     -- who creates a sandbox of it at the same time is met by the foreign key `sandboxes_template_live`
@@ -91,13 +91,13 @@ async def create(
 async def delete(
     database: Statements, acceptance: Acceptance, template_id: UUID, teams: Collection[UUID]
 ) -> Removal | None:
-    """Takes a template of one of these teams, made of a sandbox, away from its users; its name is free from here on.
+    """Takes a template of one of these teams away from its users; its name is free from here on.
 
-    None when there is no such template, or it is a base template, or something stands on it.
+    None when there is no such template, or it may not be deleted, or something stands on it.
     Raises: KeyUsedError. Conflict: `TEMPLATE_IN_USE`, for what was created from it at the same moment.
     """
     first_seven = common(acceptance)[:7]
-    row = await database.row(_DELETE, *first_seven, template_id, list(teams))
+    row = await database.row(_DELETE, *first_seven, template_id, list(teams), BASE_TEMPLATE_ID)
     return None if row is None else Removal(template_of(row), operation_of(row))
 
 

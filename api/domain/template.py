@@ -142,9 +142,6 @@ def is_forbidden(template: Template, *, is_platform_admin: bool) -> str | None:
         return "Sandboxes start from this template unless another is named; it cannot be deleted."
     if template.team_id == PLATFORM_TEAM_ID and not is_platform_admin:
         return "It belongs to the platform; only platform admins can delete it."
-    if template.type is TemplateType.BASE:
-        # the platform knows of no host that has one, and could not tell it to remove the files
-        return "It is a base template: `nestbox template remove` removes it, on the hosts that have its disk."
     return None
 
 

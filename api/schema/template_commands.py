@@ -89,9 +89,8 @@ class TemplateCommands:
         )
 
     @command(
-        "Deletes a template that was made of a sandbox, unless sandboxes stand on it. At once nobody can use it and "
-        "its name is free; its files are removed from hosts, also from those that are away now. Base templates are "
-        "removed on the hosts, by `nestbox template remove`."
+        "Deletes a template, unless sandboxes stand on it. At once nobody can use it and its name is free; its files "
+        "are removed from hosts, also from those that are away now."
     )
     async def delete_template(
         self,

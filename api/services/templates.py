@@ -206,8 +206,8 @@ class Templates:
         operation ends, for which this waits up to `wait_seconds`.
 
         Raises:
-            NotFound: no such template. Forbidden: it is the platform's, or a base template. Conflict:
-            `TEMPLATE_IN_USE`, `IDEMPOTENCY_CONFLICT`. Invalid: key or waiting time. Nothing was touched then.
+            NotFound: no such template. Forbidden: it is the platform's. Conflict: `TEMPLATE_IN_USE`,
+            `IDEMPOTENCY_CONFLICT`. Invalid: key or waiting time. After any of them nothing was touched.
         """
         require(principal, Scope.WRITE)
         check_wait(wait_seconds)

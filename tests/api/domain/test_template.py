@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.domain.template import TemplateType, check_template_name, template_actions
+from api.domain.template import check_template_name, template_actions
 from api.errors import Forbidden, Invalid
 from api.ids import BASE_TEMPLATE_ID, DEFAULT_TEAM_ID, PLATFORM_TEAM_ID, new_id
 from tests.api.records import a_template
@@ -29,10 +29,9 @@ def test_reserved_names_are_the_platforms(name: str) -> None:
 
 
 def test_what_may_be_deleted() -> None:
-    own = a_template(id=new_id(), team_id=DEFAULT_TEAM_ID, type=TemplateType.SNAPSHOT)
-    foreign = a_template(id=new_id(), team_id=new_id(), type=TemplateType.SNAPSHOT)
-    platforms = a_template(id=new_id(), type=TemplateType.SNAPSHOT)
-    bases = a_template(id=new_id())
+    own = a_template(id=new_id(), team_id=DEFAULT_TEAM_ID)
+    foreign = a_template(id=new_id(), team_id=new_id())
+    platforms = a_template(id=new_id())
     base = a_template()
     assert base.id == BASE_TEMPLATE_ID
     for template, in_use, is_admin, allowed in (
@@ -41,7 +40,6 @@ def test_what_may_be_deleted() -> None:
         (platforms, False, False, False),
         (platforms, False, True, True),
         (platforms, True, True, False),
-        (bases, False, True, False),
         (base, False, True, False),
         (foreign, False, True, False),
     ):
