@@ -2,12 +2,16 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from agent.drivers.driver import QUARANTINE, ProcessIdentity
-from agent.drivers.qemu import disks, layers, manifests, ram, records, saved
+from agent.drivers.qemu import disks, garbage, layers, manifests, ram, records, saved
 from agent.drivers.qemu.boots import Booter
 from agent.drivers.qemu.cgroups import Groups
 from agent.drivers.qemu.clones import Cloner
@@ -41,6 +45,26 @@ class Refusing(Launcher):
     async def launch(self, plan: Plan) -> Running:
         self.plan = plan
         raise AgentError(Code.START_FAILED, LAUNCHED)
+
+
+def nothing(_: object) -> None:
+    """For those who do not ask."""
+
+
+@contextmanager
+def refused(code: Code) -> Iterator[None]:
+    """By what was looked at before anything was launched."""
+    with pytest.raises(AgentError) as refusal:
+        yield
+    assert refusal.value.code is code
+    assert refusal.value.message != LAUNCHED
+
+
+@contextmanager
+def launched() -> Iterator[None]:
+    """Nothing was in the way of it."""
+    with pytest.raises(AgentError, match=LAUNCHED):
+        yield
 
 
 class KeptFiles:
@@ -209,3 +233,8 @@ def lose(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def strangers(files: KeptFiles) -> list[str]:
+    """What the driver calls garbage of its images."""
+    return [one.path for one in garbage.of_images(files.store, files.standing)]

@@ -1,34 +1,14 @@
 """A note that says in which layers a disk lies is missed when it is lost: nothing goes on upon another disk."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
 
 from agent.drivers.qemu import disks, layers, saved
-from agent.errors import AgentError, Code
-from tests.agent.drivers.qemu.kept_files import LAUNCHED, KeptFiles, damage, lose, pause_of, spec_of
+from agent.errors import Code
+from tests.agent.drivers.qemu.kept_files import KeptFiles, damage, launched, lose, nothing, pause_of, refused, spec_of
 
 MINE = "c" * 32
-
-
-def nothing(_: object) -> None:
-    """For those who do not ask."""
-
-
-@contextmanager
-def refused(code: Code) -> Iterator[None]:
-    with pytest.raises(AgentError) as refusal:
-        yield
-    assert refusal.value.code is code
-    assert refusal.value.message != LAUNCHED
-
-
-@contextmanager
-def launched() -> Iterator[None]:
-    with pytest.raises(AgentError, match=LAUNCHED):
-        yield
 
 
 @pytest.mark.parametrize("overlay", ["overlay.qcow2", ""])

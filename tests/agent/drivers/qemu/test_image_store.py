@@ -1,29 +1,16 @@
 """An image that cannot be read is not replaced under those who stand on it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from agent.drivers.qemu import garbage, manifests
+from agent.drivers.qemu import manifests
 from agent.drivers.qemu.images import RAM
-from agent.errors import AgentError, Code
-from tests.agent.drivers.qemu.kept_files import KeptFiles, damage, lose
+from agent.errors import Code
+from tests.agent.drivers.qemu.kept_files import KeptFiles, damage, lose, refused, strangers
 
 MINE, OTHER = "c" * 32, "d" * 32
-
-
-@contextmanager
-def refused(code: Code) -> Iterator[None]:
-    with pytest.raises(AgentError) as refusal:
-        yield
-    assert refusal.value.code is code
-
-
-def strangers(files: KeptFiles) -> list[str]:
-    """What the driver calls garbage of its images."""
-    return [one.path for one in garbage.of_images(files.store, files.standing)]
 
 
 @pytest.mark.parametrize("harm", [damage, lose])

@@ -1,35 +1,22 @@
 """Images go when nothing stands on them, and with them what they stand on; what may be needed stays."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from agent.drivers.qemu import garbage, manifests, records
+from agent.drivers.qemu import manifests, records
 from agent.drivers.qemu.images import RAM
 from agent.drivers.qemu.superseded import Sweeper
 from agent.drivers.qemu.template import Recipe
 from agent.drivers.qemu.templates import content_id
-from agent.errors import AgentError, Code
+from agent.errors import Code
 from agent.images import BaseImage
-from tests.agent.drivers.qemu.kept_files import KeptFiles, damage, lose, pause_of
+from tests.agent.drivers.qemu.kept_files import KeptFiles, damage, lose, pause_of, refused, strangers
 
 MINE, OTHER = "c" * 32, "d" * 32
 TEMPLATE = UUID("0190a0a0-0000-7000-8000-000000000000")
-
-
-@contextmanager
-def refused(code: Code) -> Iterator[None]:
-    with pytest.raises(AgentError) as refusal:
-        yield
-    assert refusal.value.code is code
-
-
-def strangers(files: KeptFiles) -> list[str]:
-    """What the driver calls garbage of its images."""
-    return [one.path for one in garbage.of_images(files.store, files.standing)]
 
 
 async def test_a_template_goes_though_a_sandbox_does_not_say_what_it_stands_on(files: KeptFiles) -> None:

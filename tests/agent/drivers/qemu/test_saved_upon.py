@@ -1,36 +1,24 @@
 """What was saved is put upon nothing but the image that it was saved upon."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import pytest
-
 from agent.drivers.driver import NewTemplate
 from agent.drivers.qemu import records
-from agent.errors import AgentError, Code
-from tests.agent.drivers.qemu.kept_files import LAUNCHED, KeptFiles, damage, lose, pause_of, rewrite, spec_of
+from agent.errors import Code
+from tests.agent.drivers.qemu.kept_files import (
+    KeptFiles,
+    damage,
+    launched,
+    lose,
+    nothing,
+    pause_of,
+    refused,
+    rewrite,
+    spec_of,
+)
 
 MINE = "c" * 32
-
-
-def nothing(_: object) -> None:
-    """For those who do not ask."""
-
-
-@contextmanager
-def refused(code: Code) -> Iterator[None]:
-    with pytest.raises(AgentError) as refusal:
-        yield
-    assert refusal.value.code is code
-    assert refusal.value.message != LAUNCHED
-
-
-@contextmanager
-def launched() -> Iterator[None]:
-    with pytest.raises(AgentError, match=LAUNCHED):
-        yield
 
 
 def made_again(files: KeptFiles) -> None:
