@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from agent.drivers.driver import StageMark
-from agent.drivers.qemu import disks, layers, ram, saved
+from agent.drivers.qemu import disks, layers, ram, saved, threads
 from agent.drivers.qemu.cgroups import Limits
 from agent.drivers.qemu.disks import OVERLAY
 from agent.drivers.qemu.growth import grow
@@ -201,10 +201,7 @@ class Cloner:
             await self.prover.layers(layers.read(folder).layers)
             base = Base(manifest.ram_base)
             ram_fd = await self.store.base_of(image, base)
-            loading = asyncio.get_running_loop().run_in_executor(
-                None, saved.load, pause_dir, manifest, image.manifest.ram_bytes
-            )
-            memory = await settled(loading)
+            memory = await threads.by(None, saved.load, pause_dir, manifest, image.manifest.ram_bytes)
         except (ManifestError, OSError, ValueError) as error:
             raise AgentError(
                 Code.IMAGE_MISMATCH, "What was saved of this sandbox cannot be resumed here.", detail=str(error)
