@@ -1,9 +1,9 @@
 """Whom the API is to the database: could it change what the audit log says?"""
 
-import json
 import subprocess
 from collections.abc import Mapping
 
+from nestbox.doctor.asking import SaidNothingError, answer_of
 from nestbox.doctor.finding import Finding, Verdict
 from nestbox.settings import PROJECT_ROOT, Settings
 from nestbox.setup.environment import Environment
@@ -21,20 +21,11 @@ def examine_database(settings: Settings) -> list[Finding]:
     if not python.exists():
         return [Finding(_TOPIC, Verdict.NOTE, "not examined: that needs the set-up", "make setup")]
     try:
-        done = subprocess.run(
-            [python, "-m", "api", "show-database-role"],
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            timeout=EXAMINE_DEADLINE_SECONDS,
-            check=False,
-        )
+        said = answer_of(python, ("-m", "api", "show-database-role"), EXAMINE_DEADLINE_SECONDS)
     except subprocess.TimeoutExpired:
         return [Finding(_TOPIC, Verdict.NOTE, f"not examined: it took more than {EXAMINE_DEADLINE_SECONDS} s")]
-    try:
-        said = json.loads(done.stdout)
-    except ValueError:
-        last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+    except SaidNothingError as error:
+        last = str(error) or "nothing was said"
         return [Finding(_TOPIC, Verdict.NOTE, f"not examined: {last.removeprefix('api: ')}")]
     return [read_role(said)]
 

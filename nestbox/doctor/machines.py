@@ -1,9 +1,9 @@
 """What only the agent knows: does KVM work, how isolated are machines, which jail can this computer build."""
 
-import json
 import subprocess
 from collections.abc import Mapping
 
+from nestbox.doctor.asking import SaidNothingError, answer_of
 from nestbox.doctor.finding import Finding, Verdict
 from nestbox.settings import PROJECT_ROOT, Settings
 from nestbox.setup.environment import Environment
@@ -20,20 +20,11 @@ def examine_machines(_: Settings) -> list[Finding]:
     if not python.exists():
         return [Finding(_TOPIC, Verdict.NOTE, "not examined: that needs the set-up", "make setup")]
     try:
-        probe = subprocess.run(
-            [python, "-m", "agent", "probe", "--json"],
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            timeout=PROBE_DEADLINE_SECONDS,
-            check=False,
-        )
+        facts = answer_of(python, ("-m", "agent", "probe", "--json"), PROBE_DEADLINE_SECONDS)
     except subprocess.TimeoutExpired:
         return [Finding(_TOPIC, Verdict.BAD, f"the examination took more than {PROBE_DEADLINE_SECONDS} s")]
-    try:
-        facts = json.loads(probe.stdout)
-    except ValueError:
-        last = (probe.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    except SaidNothingError as error:
+        last = str(error) or "it said nothing"
         return [Finding(_TOPIC, Verdict.BAD, f"the agent cannot examine this computer: {last}", "make setup")]
     return read_facts(facts)
 
